@@ -1,0 +1,90 @@
+"""Tensors and JSON in one safetensors file: written atomically, verified on reading, no pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+FORMAT = "cvae_lib checkpoint 1"
+
+
+class CheckpointError(Exception):
+    """A checkpoint cannot be written, is damaged, foreign, or of another run."""
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+    """Write ``tensors`` and ``metadata`` (JSON) to ``path``: wholly, or not at all.
+
+    Raises:
+        CheckpointError: if it cannot be written; the temporary file is removed and a former file
+            at ``path`` is left as it was.
+    """
+    on_cpu = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
+    header = {
+        "format": FORMAT,
+        "sha256": tensors_sha256(on_cpu),
+        "metadata": json.dumps(metadata),
+    }
+    write_atomically(path, safetensors.torch.save(on_cpu, header))
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace ``path`` by ``content`` through a temporary file beside it.
+
+    Raises:
+        CheckpointError: if the disk refuses; the former file is left as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"cannot write {path} ({error.strerror or error}): make room or choose another place; "
+            "an earlier file there is intact"
+        ) from error
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors (on the CPU) and the metadata that `write_tensors` wrote.
+
+    Raises:
+        CheckpointError: if the file is missing, cut off, altered, or not one of ours.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} does not exist") from error
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is damaged or not a checkpoint ({error}): delete it and start anew"
+        ) from error
+    if header.get("format") != FORMAT:
+        raise CheckpointError(f"{path} was not written by this library (format {FORMAT!r} missing)")
+    if header.get("sha256") != tensors_sha256(tensors):
+        raise CheckpointError(f"{path} was altered after it was written: its SHA-256 differs")
+    return tensors, json.loads(header["metadata"])
+
+
+def tensors_sha256(tensors: dict[str, Tensor]) -> str:
+    """The SHA-256 over names and bytes of CPU tensors, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,25 @@
+"""Data: containers, Fashion-MNIST, and procedural garments that stand in for it."""
+
+from cvae_lib.data.containers import ImageSet, check_labels, to_bytes, to_unit
+from cvae_lib.data.fashion import (
+    FASHION_CLASSES,
+    DataError,
+    ToyDataWarning,
+    fashion_mnist,
+    find_fashion_mnist,
+)
+from cvae_lib.data.toy import draw_garments, toy_garments
+
+__all__ = [
+    "FASHION_CLASSES",
+    "DataError",
+    "ImageSet",
+    "ToyDataWarning",
+    "check_labels",
+    "draw_garments",
+    "fashion_mnist",
+    "find_fashion_mnist",
+    "to_bytes",
+    "to_unit",
+    "toy_garments",
+]

@@ -1,0 +1,208 @@
+"""Likelihoods, KL divergences, ELBO and IWAE bound: pure functions, per example, in nats.
+
+The caller averages. Images are flattened, so every per-example term is a sum over pixels or
+latent dimensions, and a learning rate never depends on the batch size.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LIKELIHOODS = ("bernoulli", "binarised", "gaussian", "optimal-sigma")
+LOG_2PI = math.log(2 * math.pi)
+UNIT_WEIGHT_LOGVAR = math.log(0.5)  # σ² = ½: the Gaussian nll is the squared error + a constant
+
+
+def bernoulli_nll(x: Tensor, logits: Tensor) -> Tensor:
+    """Binary cross-entropy −log p(x | logits), summed over each example's pixels.
+
+    Args:
+        x: (B, …) in [0, 1]. For grey values between 0 and 1 this is the article's loss, but not
+            the likelihood of any distribution (Loaiza-Ganem & Cunningham 2019); for 0 and 1 it is
+            the Bernoulli likelihood.
+        logits: (B, …), the decoder's output before the sigmoid.
+
+    Returns:
+        (B,) nats.
+    """
+    return F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1)
+
+
+def gaussian_nll(x: Tensor, mean: Tensor, logvar: Tensor | float = UNIT_WEIGHT_LOGVAR) -> Tensor:
+    """−log N(x; mean, exp(logvar)), summed over each example's elements: (B,) nats.
+
+    ``logvar`` broadcasts against ``x``; the default σ² = ½ makes this the summed squared error
+    plus a constant.
+    """
+    logvar = torch.as_tensor(logvar, dtype=mean.dtype, device=mean.device)
+    terms = (x - mean).square() * torch.exp(-logvar) + logvar + LOG_2PI
+    return 0.5 * terms.flatten(1).sum(1)
+
+
+def optimal_logvar(x: Tensor, mean: Tensor) -> Tensor:
+    """The shared log σ² that maximises the Gaussian likelihood: log of the mean squared error.
+
+    No gradient flows through it: at the optimum the derivative by σ is zero, so the gradient by
+    ``mean`` is the same (Rybkin et al. 2021, eq. 6).
+    """
+    return (x - mean).detach().square().mean().clamp_min(1e-6).log()
+
+
+def gaussian_kl(
+    mu_q: Tensor,
+    logvar_q: Tensor,
+    mu_p: Tensor | float = 0.0,
+    logvar_p: Tensor | float = 0.0,
+) -> Tensor:
+    """KL(N(mu_q, exp(logvar_q)) ‖ N(mu_p, exp(logvar_p))) for diagonal Gaussians: (B,) nats.
+
+    Args:
+        mu_q, logvar_q: (B, D).
+        mu_p, logvar_p: broadcastable to (B, D); the default is the standard normal prior.
+
+    Source: Kingma & Welling 2014, appendix B.
+    """
+    return gaussian_kl_per_unit(mu_q, logvar_q, mu_p, logvar_p).sum(1)
+
+
+def gaussian_kl_per_unit(
+    mu_q: Tensor,
+    logvar_q: Tensor,
+    mu_p: Tensor | float = 0.0,
+    logvar_p: Tensor | float = 0.0,
+) -> Tensor:
+    """The KL divergence of `gaussian_kl` before its sum: (B, D) nats."""
+    mu_p = torch.as_tensor(mu_p, dtype=mu_q.dtype, device=mu_q.device)
+    logvar_p = torch.as_tensor(logvar_p, dtype=mu_q.dtype, device=mu_q.device)
+    ratio = torch.exp(logvar_q - logvar_p)
+    shift = (mu_q - mu_p).square() * torch.exp(-logvar_p)
+    return 0.5 * (ratio + shift - 1 - logvar_q + logvar_p)
+
+
+def gaussian_log_prob(z: Tensor, mu: Tensor | float = 0.0, logvar: Tensor | float = 0.0) -> Tensor:
+    """log N(z; mu, exp(logvar)), summed over the last dimension: (…, D) → (…) nats."""
+    mu = torch.as_tensor(mu, dtype=z.dtype, device=z.device)
+    logvar = torch.as_tensor(logvar, dtype=z.dtype, device=z.device)
+    return -0.5 * ((z - mu).square() * torch.exp(-logvar) + logvar + LOG_2PI).sum(-1)
+
+
+def gaussian_kl_monte_carlo(
+    mu_q: Tensor, logvar_q: Tensor, samples: int = 1, generator: torch.Generator | None = None
+) -> Tensor:
+    """Estimate KL(q ‖ N(0, I)) as the mean of log q(z) − log p(z) over draws z ~ q: (B,) nats.
+
+    Unbiased, and noisier than `gaussian_kl`; it needs no closed form.
+    """
+    if samples < 1:
+        raise ValueError(f"samples must be at least 1, got {samples}")
+    z = reparameterize(
+        mu_q.expand(samples, *mu_q.shape), logvar_q.expand(samples, *logvar_q.shape), generator
+    )
+    return (gaussian_log_prob(z, mu_q, logvar_q) - gaussian_log_prob(z)).mean(0)
+
+
+def reparameterize(mu: Tensor, logvar: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Draw z = μ + σ·ε with ε ~ N(0, I): differentiable in μ and log σ², any shape."""
+    noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
+    return mu + torch.exp(0.5 * logvar) * noise
+
+
+def binarise(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Draw each pixel as 0 or 1 with probability ``x``: one draw of dynamic binarisation."""
+    return torch.bernoulli(x, generator=generator)
+
+
+class Elbo(NamedTuple):
+    """The two terms of the bound for each example, in nats: −ELBO = ``nll`` + ``kl``."""
+
+    nll: Tensor  # (B,) reconstruction term, −log p(x | z, c) at one draw of z
+    kl: Tensor  # (B,) KL(q(z | x, c) ‖ N(0, I))
+
+    @property
+    def loss(self) -> Tensor:
+        """−ELBO (B,) in nats."""
+        return self.nll + self.kl
+
+
+class LatentVariableModel(Protocol):
+    """What the bounds ask of a model; `cvae_lib.models` has four."""
+
+    likelihood: str
+
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]: ...
+    def decode_logits(self, z: Tensor, condition: Tensor | None = None) -> Tensor: ...
+    def nll(self, x: Tensor, logits: Tensor) -> Tensor: ...
+
+
+def elbo(
+    model: LatentVariableModel,
+    x: Tensor,
+    condition: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> Elbo:
+    """Both terms of the ELBO at one draw of z for each example.
+
+    Args:
+        model: encoder, decoder and likelihood.
+        x: (B, C, H, W) in [0, 1]; binarised afresh if the likelihood is "binarised".
+        condition: (B,) labels; None for an unconditional model.
+        generator: source of the noise.
+
+    Source: Kingma & Welling 2014, eq. 10; with a condition, Sohn et al. 2015, eq. 5 with the
+    prior N(0, I).
+    """
+    if model.likelihood == "binarised":
+        x = binarise(x, generator)
+    mu, logvar = model.encode(x, condition)
+    logits = model.decode_logits(reparameterize(mu, logvar, generator), condition)
+    return Elbo(nll=model.nll(x, logits), kl=gaussian_kl(mu, logvar))
+
+
+def log_weights(
+    model: LatentVariableModel,
+    x: Tensor,
+    condition: Tensor | None = None,
+    samples: int = 50,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """log p(x, z_k) − log q(z_k | x) for draws z_1 … z_K from q: (K, B) nats."""
+    if samples < 1:
+        raise ValueError(f"samples must be at least 1, got {samples}")
+    if model.likelihood == "binarised":
+        x = binarise(x, generator)
+    mu, logvar = model.encode(x, condition)
+    rows = []
+    for _ in range(samples):
+        z = reparameterize(mu, logvar, generator)
+        nll = model.nll(x, model.decode_logits(z, condition))
+        rows.append(gaussian_log_prob(z) - gaussian_log_prob(z, mu, logvar) - nll)
+    return torch.stack(rows)
+
+
+def importance_weighted_bound(log_w: Tensor) -> Tensor:
+    """log of the mean importance weight: (K, B) → (B,) nats, a lower bound on log p(x).
+
+    With K = 1 it is one draw of the ELBO; it rises to log p(x) with K (Burda et al. 2016, eq. 8).
+    """
+    return torch.logsumexp(log_w, dim=0) - math.log(len(log_w))
+
+
+def active_units(mu: Tensor, threshold: float = 0.01) -> int:
+    """Count latent dimensions whose posterior mean varies over the data: Var(μ_d) > threshold.
+
+    Args:
+        mu: (N, D) posterior means of many examples.
+
+    Source: Burda et al. 2016, section 5.2.
+    """
+    return int((mu.var(dim=0) > threshold).sum())
+
+
+def warmup(step: int, steps: int, beta: float = 1.0) -> float:
+    """The KL weight at ``step``: linear from 0 to ``beta`` over ``steps``, then constant."""
+    return beta if steps <= 0 else beta * min(1.0, step / steps)

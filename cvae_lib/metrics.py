@@ -1,0 +1,142 @@
+"""Measures of images and latents: per example where one picture has a score, else over a set."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+SSIM_SIGMA = 1.5  # pixels
+SSIM_WINDOW = 11  # pixels: the Gaussian is cut at 3.5 σ, as scikit-image does
+
+
+class Judge(Protocol):
+    """A classifier whose penultimate layer serves as features."""
+
+    def features(self, x: Tensor) -> Tensor: ...
+    def __call__(self, x: Tensor) -> Tensor: ...
+
+
+def sse(x: Tensor, y: Tensor) -> Tensor:
+    """Sum of squared errors of each image pair: (B, C, H, W) in [0, 1] → (B,)."""
+    _check_pair(x, y)
+    return (x - y).square().flatten(1).sum(1)
+
+
+def mse(x: Tensor, y: Tensor) -> Tensor:
+    """Mean squared error over the pixels of each image pair: (B, C, H, W) in [0, 1] → (B,)."""
+    _check_pair(x, y)
+    return (x - y).square().flatten(1).mean(1)
+
+
+def psnr(x: Tensor, y: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB for a peak of 1: (B, C, H, W) → (B,); ∞ if equal."""
+    return -10 * torch.log10(mse(x, y))
+
+
+def ssim(x: Tensor, y: Tensor) -> Tensor:
+    """Structural similarity of each image pair: (B, C, H, W) in [0, 1] → (B,) in [−1, 1].
+
+    Gaussian window of 11 × 11 pixels (σ = 1.5), data range 1, population covariance, averaged
+    over channels and over the positions where the window lies wholly inside the image (no
+    padding): scikit-image's ``structural_similarity(gaussian_weights=True,
+    use_sample_covariance=False)``.
+
+    Source: Wang et al. 2004, eq. 13.
+    """
+    _check_pair(x, y)
+    if min(x.shape[2:]) < SSIM_WINDOW:
+        raise ValueError(
+            f"images must be at least {SSIM_WINDOW} × {SSIM_WINDOW}, got {tuple(x.shape)}"
+        )
+    stacked = torch.cat([x, y, x * x, y * y, x * y])
+    mean_x, mean_y, xx, yy, xy = _gaussian_blur(stacked).chunk(5)
+    variance_x, variance_y = xx - mean_x**2, yy - mean_y**2
+    covariance = xy - mean_x * mean_y
+    c1, c2 = 0.01**2, 0.03**2
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
+    return (luminance * structure).flatten(1).mean(1)
+
+
+def frechet_distance(features_a: Tensor, features_b: Tensor) -> float:
+    """Fréchet distance between Gaussians fitted to two sets of features (N, D), (M, D).
+
+    ‖μ_a − μ_b‖² + tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½), in float64 with sample covariances. It is biased
+    upwards for few samples: compare only values taken with the same N and M.
+
+    Source: Heusel et al. 2017, eq. 6.
+    """
+    for features in (features_a, features_b):
+        if features.ndim != 2 or len(features) < 2:
+            raise ValueError(f"features must be (N, D) with N ≥ 2, got {tuple(features.shape)}")
+    a, b = features_a.double(), features_b.double()
+    shift = (a.mean(0) - b.mean(0)).square().sum()
+    cov_a, cov_b = torch.cov(a.T), torch.cov(b.T)
+    # The eigenvalues of Σ_a Σ_b are those of the symmetric Σ_a^½ Σ_b Σ_a^½, and not negative.
+    root_a = _matrix_root(cov_a)
+    product = root_a @ cov_b @ root_a
+    overlap = torch.linalg.eigvalsh(product).clamp_min(0).sqrt().sum()
+    return float((shift + cov_a.trace() + cov_b.trace() - 2 * overlap).clamp_min(0))
+
+
+@torch.no_grad()
+def judge_features(judge: Judge, images: Tensor, batch_size: int = 1000) -> Tensor:
+    """The judge's features of images (N, C, H, W) in [0, 1]: (N, D)."""
+    return torch.cat([judge.features(batch) for batch in images.split(batch_size)])
+
+
+@torch.no_grad()
+def class_agreement(
+    judge: Judge, images: Tensor, labels: Tensor, batch_size: int = 1000
+) -> float:
+    """The share of images (N, C, H, W) in which the judge sees the label asked for (N,)."""
+    seen = torch.cat([judge(batch).argmax(1) for batch in images.split(batch_size)])
+    return float((seen == labels).float().mean())
+
+
+def knn_probe(
+    train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, neighbours: int = 10
+) -> float:
+    """Accuracy of a k-nearest-neighbour classifier that reads the class from latents (N, D)."""
+    probe = make_pipeline(StandardScaler(), KNeighborsClassifier(neighbours))
+    probe.fit(train.cpu().numpy(), train_labels.cpu().numpy())
+    return float(probe.score(test.cpu().numpy(), test_labels.cpu().numpy()))
+
+
+def linear_probe(
+    train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor
+) -> float:
+    """Accuracy of a logistic regression that reads the class from latents (N, D)."""
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    probe.fit(train.cpu().numpy(), train_labels.cpu().numpy())
+    return float(probe.score(test.cpu().numpy(), test_labels.cpu().numpy()))
+
+
+def _gaussian_blur(images: Tensor) -> Tensor:
+    """Filter (B, C, H, W) with the SSIM window, keeping the positions it covers wholly."""
+    offsets = torch.arange(SSIM_WINDOW, dtype=images.dtype, device=images.device)
+    window = torch.exp(-0.5 * ((offsets - SSIM_WINDOW // 2) / SSIM_SIGMA).square())
+    window = window / window.sum()
+    channels = images.shape[1]
+    down = window.view(1, 1, -1, 1).expand(channels, 1, -1, 1)
+    across = window.view(1, 1, 1, -1).expand(channels, 1, 1, -1)
+    return F.conv2d(F.conv2d(images, down, groups=channels), across, groups=channels)
+
+
+def _matrix_root(symmetric: Tensor) -> Tensor:
+    values, vectors = torch.linalg.eigh(symmetric)
+    return (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+
+
+def _check_pair(x: Tensor, y: Tensor) -> None:
+    if x.ndim != 4 or x.shape != y.shape:
+        raise ValueError(
+            f"need two batches (B, C, H, W) of one shape, got {tuple(x.shape)}, {tuple(y.shape)}"
+        )

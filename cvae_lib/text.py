@@ -1,0 +1,166 @@
+"""Prompts to Fashion-MNIST labels: garment words, found by one regular expression."""
+
+import re
+import unicodedata
+
+MAX_TEXT = 10_000  # characters of one prompt
+
+# Lower-case singulars (plural-only words as they are) by class, in label order. A hyphen or space
+# stands for hyphen, space or nothing. The head of an English compound comes last, so compounds
+# whose first word is another garment are listed under their head: a shirt dress is a dress.
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "T-shirt/top": (
+        "t-shirt", "tee", "tee-shirt", "top", "tank-top", "crop top", "tube top", "halter top",
+        "muscle tee", "camisole", "singlet", "under-shirt", "t-shirt top",
+    ),
+    "Trouser": (
+        "trouser", "pants", "jeans", "jean", "slacks", "chinos", "leggings", "sweat-pants",
+        "joggers", "khakis", "corduroys", "culottes", "dress pants", "dress trouser",
+        "dress slacks", "boot-cut jeans", "boot-cut pants", "boot-cut trouser",
+    ),
+    "Pullover": (
+        "pullover", "sweater", "hoodie", "jumper", "sweat-shirt", "jersey", "cardigan",
+        "turtleneck", "polo-neck", "turtleneck sweater", "jersey sweater", "cardigan sweater",
+        "pullover sweater", "pullover hoodie", "sweater vest", "sweater top",
+    ),
+    "Dress": (
+        "dress", "gown", "frock", "sun-dress", "evening gown", "ball-gown", "evening dress",
+        "pinafore", "pinafore dress", "t-shirt dress", "tee dress", "tank-top dress",
+        "shirt-dress", "sweater dress", "jumper dress", "jersey dress", "hoodie dress",
+        "turtleneck dress", "coat-dress", "blazer dress", "button-down dress", "button-up dress",
+    ),
+    "Coat": (
+        "coat", "jacket", "parka", "trench-coat", "over-coat", "rain-coat", "anorak", "blazer",
+        "top-coat", "pea-coat", "duffle coat", "windbreaker", "mackintosh", "shacket",
+        "dress coat", "sweater coat", "sweater jacket", "shirt jacket", "jean jacket",
+        "jeans jacket", "blazer jacket", "anorak jacket", "parka coat", "parka jacket",
+    ),
+    "Sandal": (
+        "sandal", "flip-flop", "espadrille", "high heel", "stiletto", "huarache", "beach sandal",
+        "thong sandal", "gladiator sandal", "platform sandal", "wedge sandal", "dress sandal",
+        "high heel sandal", "stiletto sandal", "espadrille sandal", "high heel shoe",
+    ),
+    "Shirt": (
+        "shirt", "dress shirt", "blouse", "button-down", "button-up", "oxford shirt",
+        "flannel shirt", "polo shirt", "button-down shirt", "button-up shirt", "over-shirt",
+        "work shirt", "denim shirt", "blouse top", "button-down blouse", "button-up blouse",
+    ),
+    "Sneaker": (
+        "sneaker", "trainer", "running shoe", "tennis shoe", "gym shoe", "training shoe",
+        "basketball shoe", "skate shoe", "plimsoll", "shoe", "dress shoe", "high-top", "low-top",
+        "high-top sneaker", "low-top sneaker", "high-top trainer", "low-top trainer",
+        "sneaker shoe", "trainer shoe",
+    ),
+    "Bag": (
+        "bag", "hand-bag", "purse", "tote", "tote bag", "clutch", "clutch bag", "back-pack",
+        "satchel", "rucksack", "knapsack", "briefcase", "duffle bag", "duffel bag",
+        "messenger bag", "shoulder bag", "satchel bag", "clutch purse", "boot bag", "shoe bag",
+        "dress bag",
+    ),
+    "Ankle boot": (
+        "ankle boot", "boot", "bootie", "ankle bootie", "chelsea boot", "chukka", "chukka boot",
+        "combat boot", "desert boot", "hiking boot", "cowboy boot", "rain-boot", "snow-boot",
+        "dress boot", "sneaker boot", "high heel boot", "high heel ankle boot", "sandal boot",
+    ),
+}  # fmt: skip
+
+# Phrases that hold a garment word and mean something else.
+NOT_GARMENTS = (
+    "on top", "at the top", "top of the", "top hat", "top-quality", "top-notch", "top model",
+    "top-down", "top view", "lap-top", "table-top", "roof-top", "dress code", "dress rehearsal",
+    "coat hanger", "coat rack", "coat of arms", "coat of paint", "life jacket", "dust jacket",
+    "sleeping bag", "bean-bag", "tea-bag", "boot camp", "car boot", "shoe-box", "shoe-lace",
+    "shoe rack", "personal trainer", "golf tee",
+)  # fmt: skip
+
+_WORDS = {word: label for label, words in enumerate(SYNONYMS.values()) for word in words}
+
+
+def _plural(word: str) -> str:
+    """The English plural; plural-only words (jeans) stay as they are."""
+    if re.search(r"(s|x|z|ch|sh)s?$", word) and not re.search(r"[^s]s$", word):
+        return word + "es"
+    if re.search(r"[^aeiou]y$", word):
+        return word[:-1] + "ies"
+    return word if word.endswith("s") else word + "s"
+
+
+def _key(phrase: str) -> str:
+    """A phrase without hyphens and spaces: what its spellings share."""
+    return re.sub("[ -]", "", phrase)
+
+
+# Every known spelling -> its label, or None for a phrase that only looks like a garment.
+_LABELS: dict[str, int | None] = {}
+for _phrase in NOT_GARMENTS:
+    _LABELS[_key(_phrase)] = _LABELS[_key(_plural(_phrase))] = None
+for _phrase, _label in _WORDS.items():
+    _LABELS[_key(_phrase)] = _LABELS[_key(_plural(_phrase))] = _label
+
+
+def _pattern() -> re.Pattern[str]:
+    """One alternation, longest phrase first; no unbounded repeat, so it runs in linear time."""
+    phrases = {form for word in (*_WORDS, *NOT_GARMENTS) for form in (word, _plural(word))}
+    longest_first = sorted(phrases, key=lambda phrase: (-len(phrase), phrase))
+    spellings = (re.sub("[ -]", "[ -]?", phrase) for phrase in longest_first)
+    letter = r"[^\W_]"  # a letter or digit of any script: "red_dress.png" holds a dress
+    before = rf"(?<!{letter})(?<!{letter}')"  # the t of "can't" begins no t-shirt
+    return re.compile(rf"{before}(?:{'|'.join(spellings)})(?!{letter})")
+
+
+_PATTERN = _pattern()
+
+
+def _plain_char(char: str) -> str:
+    """Typographic variants of one character to ASCII: dashes, quotes, invisible characters."""
+    if char in "‘’ʼ":
+        return "'"
+    if char == "\u200b" or char.isspace():  # a zero-width space parts words as well
+        return " "
+    category = unicodedata.category(char)
+    if category == "Pd" or char == "\u2212":
+        return "-"
+    if category == "Cf" or "\ufe00" <= char <= "\ufe0f":  # soft hyphens, joiners, emoji variants
+        return ""
+    return "x" if category in ("Mn", "Mc") else char  # a lone accent or vowel sign is a letter
+
+
+def _plain(text: str) -> str:
+    """Compatibility forms (full-width letters, ligatures) unfolded, lower case, single spaces."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join("".join(map(_plain_char, folded)).split())
+
+
+def _short(text: str) -> str:
+    quoted = repr(text)
+    return quoted if len(quoted) <= 60 else f"{quoted[:56]}...{quoted[0]}"
+
+
+def known_words() -> list[str]:
+    """All garment words and phrases that `labels_from_text` knows, sorted."""
+    return sorted(_WORDS)
+
+
+def labels_from_text(text: str) -> list[int]:
+    """The Fashion-MNIST labels (0..9) of the garments named in a text.
+
+    One label per mention, in the order of the text: "two hoodies and a handbag" -> [2, 8]. Case,
+    plurals, and hyphen, space or nothing ("T-shirt", "t shirt", "tshirts") make no difference.
+    Words only: numbers and negation are not understood, "no dress" is a dress.
+
+    Raises TypeError for anything but a str; ValueError for a text that is empty, longer than
+    MAX_TEXT characters, or without a known garment word.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"text is {type(text).__name__} {_short(text)}; want a str")
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"text has {len(text)} characters; want at most {MAX_TEXT}")
+    plain = _plain(text)
+    if not plain:
+        raise ValueError(f"text {_short(text)} is empty; want words such as 'a red dress'")
+    found = (_LABELS[_key(match.group())] for match in _PATTERN.finditer(plain))
+    labels = [label for label in found if label is not None]
+    if not labels:
+        main = ", ".join(sorted(words[0] for words in SYNONYMS.values()))
+        raise ValueError(f"no garment word in {_short(text)}; known words include: {main}")
+    return labels

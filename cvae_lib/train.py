@@ -1,0 +1,491 @@
+"""Training: `fit`, its history, and checkpoints from which a killed run goes on bit for bit."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from cvae_lib import losses, plots
+from cvae_lib.checkpoint import CheckpointError, read_tensors, write_tensors
+from cvae_lib.data.containers import ImageSet, to_unit
+
+# objective(model, x, labels, generator, beta) → {"loss": (B,), any further terms: (B,)}
+Objective = Callable[
+    [nn.Module, Tensor, Tensor, torch.Generator | None, float | Tensor], dict[str, Tensor]
+]
+Weights = dict[str, Tensor]
+
+
+class NonFiniteLossError(ArithmeticError):
+    """A loss term became infinite or NaN; the message names step and term."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. None in a switch means: what measured fastest on the device."""
+
+    epochs: int = 20  # passes over the training set
+    batch_size: int = 128  # images a step
+    lr: float = 1e-3  # Adam's step size at its highest
+    schedule: Literal["cosine", "constant"] = "cosine"  # of the step size, down to 0
+    beta: float = 1.0  # weight of the KL term
+    beta_warmup: int = 0  # optimizer steps until the KL term has its full weight
+    grad_clip: float | None = None  # largest norm of the gradient
+    ema: float | None = None  # decay a step of the averaged weights that are kept in the end
+    patience: int | None = None  # epochs without a better validation loss before the run stops
+    seed: int = 0  # of shuffling and noise
+    precision: Literal["float32", "bfloat16"] | None = None  # of the matrix products
+    channels_last: bool | None = None  # memory format of the convolutions
+    compile: str | None = None  # a backend of torch.compile, e.g. "inductor"
+    cuda_graph: bool = False  # replay whole steps as one CUDA graph
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not self.lr > 0:
+            raise ValueError(f"lr must be positive, got {self.lr}")
+        if self.schedule not in ("cosine", "constant"):
+            raise ValueError(f"schedule must be 'cosine' or 'constant', got {self.schedule!r}")
+        if self.precision not in (None, "float32", "bfloat16"):
+            raise ValueError(f"precision must be 'float32' or 'bfloat16', got {self.precision!r}")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise ValueError(f"ema must lie between 0 and 1, got {self.ema}")
+
+    def lr_at(self, step: int, total: int) -> float:
+        """The step size at ``step`` of ``total``."""
+        if self.schedule == "constant":
+            return self.lr
+        return self.lr * 0.5 * (1 + math.cos(math.pi * step / total))
+
+
+@dataclass
+class History:
+    """One row an epoch: means over the training and validation images, images/s, seconds."""
+
+    rows: list[dict[str, float]] = field(default_factory=list)
+
+    def __getitem__(self, column: str) -> list[float]:
+        return [row[column] for row in self.rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def last(self) -> dict[str, float]:
+        """The last epoch's row."""
+        return self.rows[-1]
+
+    def plot(self) -> Figure:
+        """Draw each term over the epochs, training beside validation."""
+        return plots.plot_history(self.rows)
+
+
+def elbo_objective(
+    model: Any,
+    x: Tensor,
+    labels: Tensor,
+    generator: torch.Generator | None = None,
+    beta: float | Tensor = 1.0,
+) -> dict[str, Tensor]:
+    """nll + β·kl and both terms, per example in nats."""
+    nll, kl = losses.elbo(model, x, labels, generator)
+    return {"loss": nll + beta * kl, "nll": nll, "kl": kl}
+
+
+def fit(
+    model: nn.Module,
+    train_set: ImageSet,
+    valid_set: ImageSet,
+    config: TrainConfig,
+    *,
+    objective: Objective = elbo_objective,
+    checkpoint: str | Path | None = None,
+    resume: bool = True,
+    progress: bool = False,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+) -> History:
+    """Train ``model`` in place on the device it is on; leave it in eval mode.
+
+    Args:
+        train_set, valid_set: moved to the device whole; there is no loader.
+        objective: per-example terms; the mean of its "loss" is minimised.
+        checkpoint: file to write after each epoch and on Ctrl-C, through a temporary file.
+        resume: go on from ``checkpoint`` if it exists; on a CPU the final weights are those of an
+            undisturbed run, bit for bit.
+        progress: show a progress bar with loss, images/s and time left.
+        on_epoch: called with each finished row of the history.
+
+    Returns:
+        The history, also of the epochs before a resumption.
+
+    Raises:
+        NonFiniteLossError: a term became NaN or infinite; the checkpoint is the last good one.
+        CheckpointError: the checkpoint is damaged, or of another model, configuration or data.
+        KeyboardInterrupt: on Ctrl-C, after the running step and the checkpoint.
+    """
+    run = _Run(model, train_set, valid_set, config, objective)
+    path = Path(checkpoint) if checkpoint is not None else None
+    if path and resume and path.exists():
+        run.restore(path)
+    bar = tqdm(total=run.total_steps, initial=run.step, disable=not progress, unit="step")
+    with bar, _interruptible() as interrupted:
+        while run.step < run.total_steps and not run.stopped_early:
+            for _ in run.epoch_steps():
+                bar.update()
+                if interrupted.is_set() and run.mid_epoch:
+                    break
+            if not run.mid_epoch:
+                row = run.finish_epoch()
+                rate = f"{row['images_per_second']:,.0f}"
+                bar.set_postfix({"loss": f"{row['valid_loss']:.2f}", "images/s": rate})
+                if on_epoch:
+                    on_epoch(row)
+            if path:
+                run.save(path)
+            if interrupted.is_set():
+                raise KeyboardInterrupt
+    run.finish()
+    return run.history
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    data: ImageSet,
+    objective: Objective = elbo_objective,
+    *,
+    beta: float = 1.0,
+    batch_size: int = 1000,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Mean of each term of the objective over ``data``, in eval mode and float32."""
+    was_training = model.training
+    model.eval()
+    device = next(model.parameters()).device
+    generator = torch.Generator(device).manual_seed(seed)
+    sums: dict[str, float] = {}
+    for images, labels in data.to(device).batches(batch_size):
+        for name, term in objective(model, to_unit(images), labels, generator, beta).items():
+            sums[name] = sums.get(name, 0.0) + float(term.double().sum())
+    model.train(was_training)
+    return {name: total / len(data) for name, total in sums.items()}
+
+
+def fastest_settings(device: torch.device) -> tuple[torch.dtype, bool]:
+    """(dtype of the matrix products, channels-last?) that measured fastest on such a device.
+
+    bfloat16 where the processor has instructions for it; see ``benchmarks/train_speed.py``.
+    """
+    if device.type == "cuda":
+        fast = torch.cuda.get_device_capability(device) >= (8, 0)
+    else:
+        fast = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    return (torch.bfloat16 if fast else torch.float32), fast
+
+
+class _Run:
+    """The state of a run: what a checkpoint must hold, and the steps that change it."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        train_set: ImageSet,
+        valid_set: ImageSet,
+        config: TrainConfig,
+        objective: Objective,
+    ) -> None:
+        if not len(train_set) or not len(valid_set):
+            raise ValueError(
+                f"need images to train and validate on, got {len(train_set)} and {len(valid_set)}"
+            )
+        self.model, self.config, self.objective = model, config, objective
+        self.device = next(model.parameters()).device
+        self.train_set, self.valid_set = train_set.to(self.device), valid_set.to(self.device)
+        self.steps_per_epoch = math.ceil(len(train_set) / config.batch_size)
+        self.total_steps = config.epochs * self.steps_per_epoch
+        self.dtype, channels_last = fastest_settings(self.device)
+        if config.precision is not None:
+            self.dtype = getattr(torch, config.precision)
+        if config.channels_last is not None:
+            channels_last = config.channels_last
+        if channels_last:
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.cuda_graph and self.device.type != "cuda":
+            raise ValueError(f"cuda_graph needs a CUDA device, the model is on {self.device}")
+        self.terms = torch.compile(objective, backend=config.compile) if config.compile else objective
+        self.noise = torch.Generator(self.device).manual_seed(config.seed)
+        self.lr = torch.tensor(config.lr, device=self.device)
+        self.optimizer = torch.optim.Adam(
+            model.parameters(),
+            lr=self.lr,
+            capturable=config.cuda_graph,
+            fused=self.device.type in ("cpu", "cuda"),
+        )
+        self.beta = torch.tensor(config.beta, device=self.device)
+        self.averaged = copy.deepcopy(model) if config.ema else None
+        self.best: Weights = {}
+        self.history = History()
+        self.step = 0
+        self.sums: Tensor | None = None  # of the terms over the images of the running epoch
+        self.seconds = 0.0  # of the running epoch
+        self.names: list[str] = []
+        self.graph: _GraphedStep | None = None
+
+    # Steps and epochs.
+
+    def epoch_steps(self) -> Iterator[None]:
+        """Take the remaining steps of the running epoch, one for each item yielded."""
+        self.model.train()
+        epoch, done = divmod(self.step, self.steps_per_epoch)
+        order = self._order(epoch)
+        check_every = 1 if self.device.type == "cpu" else 50
+        recent: list[Tensor] = []
+        for index in order.split(self.config.batch_size)[done:]:
+            started = time.perf_counter()
+            self.lr.fill_(self.config.lr_at(self.step, self.total_steps))
+            self.beta.fill_(
+                losses.warmup(self.step, self.config.beta_warmup, self.config.beta)
+            )
+            means = self._take(self.train_set.images[index], self.train_set.labels[index])
+            weighted = means * len(index)
+            self.sums = weighted if self.sums is None else self.sums + weighted
+            recent.append(means)
+            self.step += 1
+            if len(recent) == check_every or not self.mid_epoch:
+                self._check(recent)
+                recent = []
+            self.seconds += time.perf_counter() - started
+            yield
+
+    def finish_epoch(self) -> dict[str, float]:
+        """Validate, append a row to the history, and return it."""
+        assert self.sums is not None
+        row = {"epoch": float(self.step // self.steps_per_epoch)}
+        for name, total in zip(self.names, self.sums.tolist(), strict=True):
+            row[name] = total / len(self.train_set)
+        kept = self.averaged or self.model
+        config = self.config
+        valid = evaluate(kept, self.valid_set, self.objective, beta=config.beta, seed=config.seed)
+        row |= {f"valid_{name}": value for name, value in valid.items()}
+        row["images_per_second"] = len(self.train_set) / max(self.seconds, 1e-9)
+        row["seconds"] = self.seconds
+        self.history.rows.append(row)
+        self.sums, self.seconds = None, 0.0
+        if config.patience is not None and row["valid_loss"] == min(self.history["valid_loss"]):
+            self.best = {k: v.clone() for k, v in kept.state_dict().items()}
+        return row
+
+    @property
+    def mid_epoch(self) -> bool:
+        """Whether the running epoch has steps left."""
+        return self.step % self.steps_per_epoch != 0
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the validation loss has not improved for `patience` epochs."""
+        if self.config.patience is None or not len(self.history) or self.mid_epoch:
+            return False
+        valid = self.history["valid_loss"]
+        return len(valid) - 1 - valid.index(min(valid)) >= self.config.patience
+
+    def finish(self) -> None:
+        """Give the model the weights to keep."""
+        if self.best:
+            self.model.load_state_dict(self.best)
+        elif self.averaged is not None:
+            self.model.load_state_dict(self.averaged.state_dict())
+        self.model.eval()
+
+    def _order(self, epoch: int) -> Tensor:
+        """The shuffled positions of an epoch: a function of seed and epoch alone."""
+        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
+        return torch.randperm(len(self.train_set), generator=generator).to(self.device)
+
+    def _take(self, images: Tensor, labels: Tensor) -> Tensor:
+        if not self.config.cuda_graph or len(images) < self.config.batch_size:
+            means = self._update(images, labels)
+        else:
+            if self.graph is None:
+                self.graph = _GraphedStep(self, images, labels)
+            means = self.graph(images, labels)
+        if self.averaged is not None and self.config.ema is not None:
+            pairs = zip(
+                self.averaged.state_dict().values(), self.model.state_dict().values(), strict=True
+            )
+            for average, current in pairs:
+                if average.is_floating_point():
+                    average.lerp_(current, 1 - self.config.ema)
+                else:
+                    average.copy_(current)
+        return means
+
+    def _update(self, images: Tensor, labels: Tensor) -> Tensor:
+        """One optimizer step; return the mean of each term."""
+        self.optimizer.zero_grad(set_to_none=True)
+        enabled = self.dtype != torch.float32
+        with torch.autocast(self.device.type, dtype=self.dtype, enabled=enabled):
+            terms = self.terms(self.model, to_unit(images), labels, self.noise, self.beta)
+        terms["loss"].mean().backward()
+        if self.config.grad_clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip)
+        self.optimizer.step()
+        self.names = list(terms)
+        return torch.stack([term.detach().mean() for term in terms.values()]).double()
+
+    def _check(self, recent: list[Tensor]) -> None:
+        finite = torch.stack(recent).isfinite()
+        if finite.all():
+            return
+        row, column = (~finite).nonzero()[0].tolist()
+        step = self.step - len(recent) + row + 1
+        raise NonFiniteLossError(
+            f"{self.names[column]} became {recent[row][column].item()} at step {step}, epoch "
+            f"{1 + (step - 1) // self.steps_per_epoch}: try a smaller lr than {self.config.lr:g}, "
+            "or grad_clip=1.0"
+        )
+
+    # Checkpoints.
+
+    def save(self, path: Path) -> None:
+        """Write everything a resumed run needs to ``path``."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        if self.averaged is not None:
+            tensors |= {f"averaged.{k}": v for k, v in self.averaged.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in self.best.items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
+        tensors["random.noise"] = self.noise.get_state()
+        tensors["random.cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
+        if self.sums is not None:
+            tensors["sums"] = self.sums
+        write_tensors(path, tensors, self._identity() | {
+            "step": self.step,
+            "seconds": self.seconds,
+            "names": self.names,
+            "history": self.history.rows,
+        })
+
+    def restore(self, path: Path) -> None:
+        """Take up the run that wrote ``path``."""
+        tensors, metadata = read_tensors(path)
+        for key, ours in self._identity().items():
+            if metadata.get(key) != ours:
+                raise CheckpointError(
+                    f"{path} is of another run: its {key} is {metadata.get(key)}, here it is "
+                    f"{ours}. Choose another file, or delete it to start anew"
+                )
+        groups = _split(tensors)
+        try:
+            self.model.load_state_dict(groups["model"])
+            if self.averaged is not None:
+                self.averaged.load_state_dict(groups["averaged"])
+            state: dict[int, Weights] = {}
+            for name, tensor in groups["optimizer"].items():
+                index, key = name.split(".")
+                state.setdefault(int(index), {})[key] = tensor
+            param_groups = self.optimizer.state_dict()["param_groups"]
+            self.optimizer.load_state_dict({"state": state, "param_groups": param_groups})
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.lr
+            self.noise.set_state(groups["random"]["noise"])
+            torch.set_rng_state(groups["random"]["cpu"])
+            if self.device.type == "cuda":
+                torch.cuda.set_rng_state(groups["random"]["cuda"], self.device)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise CheckpointError(f"{path} does not fit this model: {error}") from error
+        self.best = groups.get("best", {})
+        self.sums = tensors["sums"].to(self.device) if "sums" in tensors else None
+        self.step, self.seconds = metadata["step"], metadata["seconds"]
+        self.names, self.history.rows = metadata["names"], metadata["history"]
+
+    def _identity(self) -> dict[str, Any]:
+        """What must agree between a checkpoint and the run that takes it up."""
+        return {
+            "model": type(self.model).__name__,
+            "architecture": getattr(self.model, "architecture", {}),
+            "config": asdict(self.config),
+            "data": {"images": len(self.train_set), "source": self.train_set.source},
+        }
+
+
+class _GraphedStep:
+    """One full-size optimizer step, captured as a CUDA graph and replayed with other images."""
+
+    def __init__(self, run: _Run, images: Tensor, labels: Tensor) -> None:
+        self.images, self.labels = images.clone(), labels.clone()
+        weights = copy.deepcopy(run.model.state_dict())
+        noise = run.noise.get_state()
+        first = not run.optimizer.state
+        optimizer = copy.deepcopy(run.optimizer.state_dict())
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):  # warm-up outside the graph; its effect is undone below
+            for _ in range(3):
+                run._update(self.images, self.labels)
+        torch.cuda.current_stream().wait_stream(side)
+        self.graph = torch.cuda.CUDAGraph()
+        self.graph.register_generator_state(run.noise)
+        run.optimizer.zero_grad(set_to_none=True)
+        with torch.cuda.graph(self.graph):
+            self.means = run._update(self.images, self.labels)
+        with torch.no_grad():
+            for name, tensor in run.model.state_dict().items():
+                tensor.copy_(weights[name])
+            for index, state in enumerate(run.optimizer.state.values()):
+                for key, tensor in state.items():
+                    if first:
+                        tensor.zero_()
+                    else:
+                        tensor.copy_(optimizer["state"][index][key])
+        run.noise.set_state(noise)
+
+    def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
+        self.images.copy_(images)
+        self.labels.copy_(labels)
+        self.graph.replay()
+        return self.means.clone()
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C into an event, so that a step is never torn; a second one acts."""
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+    previous = signal.getsignal(signal.SIGINT)
+
+    def note(signum: int, frame: Any) -> None:
+        interrupted.set()
+        signal.signal(signal.SIGINT, previous)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _split(tensors: Weights) -> dict[str, Weights]:
+    """{"a.b": t} → {"a": {"b": t}}."""
+    groups: dict[str, Weights] = {}
+    for name, tensor in tensors.items():
+        group, _, rest = name.partition(".")
+        groups.setdefault(group, {})[rest] = tensor
+    return groups
