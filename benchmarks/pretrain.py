@@ -23,8 +23,8 @@ from cvae_lib.pretrained import (
 
 def main(names: list[str]) -> None:
     train, valid, test = (fashion_mnist(split, strict=True) for split in ("train", "valid", "test"))
+    commit = library_commit()
     for name in names or list(RECIPES):
-        commit = library_commit()
         checkpoint = Path("runs") / f"{name}.safetensors"
         model, history = train_recipe(
             name,

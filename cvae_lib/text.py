@@ -6,32 +6,32 @@ import unicodedata
 MAX_TEXT = 10_000  # characters of one prompt
 
 # Lower-case singulars (plural-only words as they are) by class, in label order. A hyphen or space
-# stands for hyphen, space or nothing. The head of an English compound comes last, so compounds
-# whose first word is another garment are listed under their head: a shirt dress is a dress.
+# stands for hyphen, space or nothing. The head of an English compound comes last: compounds whose
+# first word is another garment are listed under their head, so that a shirt dress is a dress.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "T-shirt/top": (
-        "t-shirt", "tee", "tee-shirt", "top", "tank-top", "crop top", "tube top", "halter top",
-        "muscle tee", "camisole", "singlet", "under-shirt", "t-shirt top",
+        "t-shirt", "tee", "tee-shirt", "top", "tank top", "crop top", "tube top", "halter top",
+        "muscle tee", "camisole", "singlet", "undershirt", "t-shirt top",
     ),
     "Trouser": (
-        "trouser", "pants", "jeans", "jean", "slacks", "chinos", "leggings", "sweat-pants",
+        "trouser", "pants", "jeans", "jean", "slacks", "chinos", "leggings", "sweatpants",
         "joggers", "khakis", "corduroys", "culottes", "dress pants", "dress trouser",
         "dress slacks", "boot-cut jeans", "boot-cut pants", "boot-cut trouser",
     ),
     "Pullover": (
-        "pullover", "sweater", "hoodie", "jumper", "sweat-shirt", "jersey", "cardigan",
-        "turtleneck", "polo-neck", "turtleneck sweater", "jersey sweater", "cardigan sweater",
+        "pullover", "sweater", "hoodie", "jumper", "sweatshirt", "jersey", "cardigan",
+        "turtleneck", "polo neck", "turtleneck sweater", "jersey sweater", "cardigan sweater",
         "pullover sweater", "pullover hoodie", "sweater vest", "sweater top",
     ),
     "Dress": (
-        "dress", "gown", "frock", "sun-dress", "evening gown", "ball-gown", "evening dress",
-        "pinafore", "pinafore dress", "t-shirt dress", "tee dress", "tank-top dress",
-        "shirt-dress", "sweater dress", "jumper dress", "jersey dress", "hoodie dress",
-        "turtleneck dress", "coat-dress", "blazer dress", "button-down dress", "button-up dress",
+        "dress", "gown", "frock", "sundress", "evening gown", "ball gown", "evening dress",
+        "pinafore", "pinafore dress", "t-shirt dress", "tee dress", "tank top dress",
+        "shirt dress", "sweater dress", "jumper dress", "jersey dress", "hoodie dress",
+        "turtleneck dress", "coat dress", "blazer dress", "button-down dress", "button-up dress",
     ),
     "Coat": (
-        "coat", "jacket", "parka", "trench-coat", "over-coat", "rain-coat", "anorak", "blazer",
-        "top-coat", "pea-coat", "duffle coat", "windbreaker", "mackintosh", "shacket",
+        "coat", "jacket", "parka", "trench coat", "overcoat", "raincoat", "anorak", "blazer",
+        "topcoat", "pea coat", "duffle coat", "windbreaker", "mackintosh", "shacket",
         "dress coat", "sweater coat", "sweater jacket", "shirt jacket", "jean jacket",
         "jeans jacket", "blazer jacket", "anorak jacket", "parka coat", "parka jacket",
     ),
@@ -42,7 +42,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     ),
     "Shirt": (
         "shirt", "dress shirt", "blouse", "button-down", "button-up", "oxford shirt",
-        "flannel shirt", "polo shirt", "button-down shirt", "button-up shirt", "over-shirt",
+        "flannel shirt", "polo shirt", "button-down shirt", "button-up shirt", "overshirt",
         "work shirt", "denim shirt", "blouse top", "button-down blouse", "button-up blouse",
     ),
     "Sneaker": (
@@ -52,14 +52,14 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "sneaker shoe", "trainer shoe",
     ),
     "Bag": (
-        "bag", "hand-bag", "purse", "tote", "tote bag", "clutch", "clutch bag", "back-pack",
+        "bag", "handbag", "purse", "tote", "tote bag", "clutch", "clutch bag", "backpack",
         "satchel", "rucksack", "knapsack", "briefcase", "duffle bag", "duffel bag",
         "messenger bag", "shoulder bag", "satchel bag", "clutch purse", "boot bag", "shoe bag",
         "dress bag",
     ),
     "Ankle boot": (
         "ankle boot", "boot", "bootie", "ankle bootie", "chelsea boot", "chukka", "chukka boot",
-        "combat boot", "desert boot", "hiking boot", "cowboy boot", "rain-boot", "snow-boot",
+        "combat boot", "desert boot", "hiking boot", "cowboy boot", "rain boot", "snow boot",
         "dress boot", "sneaker boot", "high heel boot", "high heel ankle boot", "sandal boot",
     ),
 }  # fmt: skip
@@ -67,10 +67,16 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 # Phrases that hold a garment word and mean something else.
 NOT_GARMENTS = (
     "on top", "at the top", "top of the", "top hat", "top-quality", "top-notch", "top model",
-    "top-down", "top view", "lap-top", "table-top", "roof-top", "dress code", "dress rehearsal",
+    "top-down", "top view", "top left", "top right", "lap top", "table top", "roof top", "dress code", "dress rehearsal",
     "coat hanger", "coat rack", "coat of arms", "coat of paint", "life jacket", "dust jacket",
-    "sleeping bag", "bean-bag", "tea-bag", "boot camp", "car boot", "shoe-box", "shoe-lace",
+    "sleeping bag", "bean bag", "tea bag", "boot camp", "car boot", "shoe box", "shoe lace",
     "shoe rack", "personal trainer", "golf tee",
+)  # fmt: skip
+
+# Known words that some write as two.
+_SPLIT = (
+    "under shirt", "sweat pants", "sweat shirt", "sun dress", "over coat", "rain coat", "top coat",
+    "over shirt", "hand bag", "back pack", "ruck sack", "brief case", "turtle neck", "wind breaker",
 )  # fmt: skip
 
 _WORDS = {word: label for label, words in enumerate(SYNONYMS.values()) for word in words}
@@ -100,7 +106,8 @@ for _phrase, _label in _WORDS.items():
 
 def _pattern() -> re.Pattern[str]:
     """One alternation, longest phrase first; no unbounded repeat, so it runs in linear time."""
-    phrases = {form for word in (*_WORDS, *NOT_GARMENTS) for form in (word, _plural(word))}
+    singular = {*_WORDS, *_SPLIT, *NOT_GARMENTS}
+    phrases = {form for word in singular for form in (word, _plural(word))}
     longest_first = sorted(phrases, key=lambda phrase: (-len(phrase), phrase))
     spellings = (re.sub("[ -]", "[ -]?", phrase) for phrase in longest_first)
     letter = r"[^\W_]"  # a letter or digit of any script: "red_dress.png" holds a dress
