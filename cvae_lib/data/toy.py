@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -51,7 +52,7 @@ def _least(*inside: Tensor) -> Tensor:
 def _curve(t: Tensor, *knots: tuple[Number, Number], smooth: bool = False) -> Tensor:
     """The (smoothed) piecewise linear function of t through the (position, value) knots."""
     value = torch.as_tensor(knots[0][1]) + torch.zeros_like(t)
-    for (t0, v0), (t1, v1) in zip(knots, knots[1:], strict=False):
+    for (t0, v0), (t1, v1) in pairwise(knots):
         step = ((t - t0) / (t1 - t0)).clamp(0, 1)
         if smooth:
             step = step * step * (3 - 2 * step)
@@ -185,7 +186,7 @@ def _dress(dice: _Dice) -> Tensor:
     sleeved = dice.chance(0.35)
     sleeve, _ = _limb((bust * 0.7, yoke + 0.06), (bust + 0.14, yoke + dice(0.22, 0.5)), 0.12, 0.09)
     flat = cloth * (1 - 0.15 * (_AX / width).clamp(max=1).square())
-    pleats = 1 - dice(0.0, 0.25) * (_Y > waist_y) * torch.sin(_AX / width * dice(8, 16)).square()
+    pleats = 1 - dice(0.0, 0.25) * (waist_y < _Y) * torch.sin(_AX / width * dice(8, 16)).square()
     grey = _paint(torch.zeros(()), _cover(strap) * _cover(_Y - top), cloth)
     grey = _paint(grey, sleeved * _cover(sleeve), cloth * 0.8)
     grey = _paint(grey, _cover(body), flat * pleats)
@@ -211,7 +212,7 @@ def _coat(dice: _Dice) -> Tensor:
     double = dice(0.11, 0.2)
     row = ((_Y - deep - 0.1) / 0.24).remainder(1.0) - 0.5
     button = 0.045 - ((_AX - double).square() + (row * 0.24).square()).sqrt()
-    buttoned = dice.chance(0.7) * (_Y > deep) * (deep + 0.75 > _Y)
+    buttoned = dice.chance(0.7) * (deep < _Y) * (deep + 0.75 > _Y)
     grey = _paint(grey, buttoned * _cover(button), cloth * 0.25)
     pocket = _cover(_least(0.11 - (_AX - 0.29).abs(), 0.025 - (_Y - dice(0.3, 0.42)).abs()))
     return _paint(grey, pocket, cloth * 0.4)

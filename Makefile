@@ -1,0 +1,78 @@
+# Words to Pictures: one command each. `make` alone lists them.
+# Every target does its own set-up; a second call reuses what stands.
+
+PYTHON ?= python3
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+NOTEBOOKS = $(sort $(wildcard book/*.ipynb))
+SOURCES := cvae_lib tests tools benchmarks book
+EXTRAS := book,dev
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# The targets share one environment and one build folder: `make -j` runs them one after another.
+.NOTPARALLEL:
+.PHONY: help install data book test lint format serve clean set-repository benchmark
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+
+install: $(STAMP) ## set up .venv with the library, the book's and the developers' tools
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
+	  echo "make: Python 3.10 or newer is needed; '$(PYTHON)' is $$($(PYTHON) -V 2>&1)." >&2; \
+	  echo "make: name another one: make install PYTHON=python3.12" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	  rm -rf $(VENV); $(PYTHON) -m venv $(VENV); } || { \
+	  rm -rf $(VENV); echo "make: '$(PYTHON) -m venv' failed; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing into $(VENV): some minutes and 6 GB the first time ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
+	@touch $@
+
+data: install ## find or download Fashion-MNIST, or say that procedural garments stand in
+	@mkdir -p _build
+	@$(BIN)/python -m cvae_lib data >_build/data.txt; status=$$?; cat _build/data.txt; \
+	test $$status -eq 0 || echo "make: going on without real Fashion-MNIST." >&2
+
+# Sphinx warns about a page only while it reads it, so a failed build followed by a second one
+# would pass. _build/.clean says that the last build had nothing to complain about.
+book: install data ## build the HTML book into _build/html, every warning an error
+	@$(BIN)/python tools/fresh_cache.py --also _build/data.txt
+	@test -e _build/.clean || rm -rf _build/.doctrees
+	@rm -f _build/.clean
+	@$(BIN)/jupyter-book build . -q -W -n --keep-going
+	@touch _build/.clean
+	@echo "The book is in _build/html/index.html; 'make serve' shows it."
+
+test: install data lint ## lint, unit tests with coverage, then every chapter at smoke scale
+	@CVAE_SCALE=smoke $(BIN)/pytest tests --cov=cvae_lib --cov-report=term --cov-fail-under=90
+	@CVAE_SCALE=smoke $(BIN)/pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 120 $(NOTEBOOKS)
+
+lint: install ## check style and types, change nothing
+	@$(BIN)/ruff check --quiet $(SOURCES)
+	@$(BIN)/ruff format --quiet --check $(SOURCES) || { echo "make: 'make format' mends the layout." >&2; exit 1; }
+	@$(BIN)/mypy
+
+format: install ## lay out code and notebook cells, mend what ruff can mend
+	@$(BIN)/ruff check --quiet --fix-only $(SOURCES)
+	@$(BIN)/ruff format --quiet $(SOURCES)
+
+benchmark: install data ## training speed: the article's way against ours
+	@$(BIN)/python benchmarks/train_speed.py
+
+serve: ## show the built book at http://127.0.0.1:8000 (PORT=... for another)
+	@test -e _build/html/index.html || { echo "make: no book yet; 'make book' builds it." >&2; exit 1; }
+	@echo "http://127.0.0.1:$(PORT) (Ctrl-C ends it)"
+	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+clean: ## remove what was built and cached; the environment stays (rm -rf .venv drops it)
+	@rm -rf _build build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
+	@find $(SOURCES) -name .ipynb_checkpoints -prune -exec rm -rf {} +
+
+set-repository: ## rewrite the repository's address everywhere: make set-repository URL=https://github.com/OWNER/NAME
+	@$(PYTHON) tools/set_repository.py "$(URL)"

@@ -1,0 +1,53 @@
+"""What this machine can afford, chosen once: smoke (tests), cpu, or gpu (full scale)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much a chapter trains and measures. None means: all there are."""
+
+    name: str
+    train_images: int | None
+    valid_images: int | None
+    test_images: int | None
+    epochs: int  # of a chapter's main training
+    batch_size: int  # images a step
+    seeds: int  # runs of a comparison
+    samples: int  # drawn pictures behind a measure
+
+    @property
+    def device(self) -> torch.device:
+        """The GPU if there is one, else the CPU."""
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def __str__(self) -> str:
+        images = "all" if self.train_images is None else f"{self.train_images:,}"
+        return (
+            f"scale {self.name}: {images} training images, {self.epochs} epochs, "
+            f"on the {self.device.type.upper()}"
+        )
+
+
+SCALES = {
+    "smoke": Scale("smoke", 1_000, 500, 500, epochs=2, batch_size=100, seeds=2, samples=200),
+    "cpu": Scale("cpu", 20_000, 2_000, 2_000, epochs=5, batch_size=128, seeds=2, samples=2_000),
+    "gpu": Scale("gpu", None, None, None, epochs=40, batch_size=128, seeds=5, samples=10_000),
+}
+
+
+def choose_scale() -> Scale:
+    """Return the scale that ``$CVAE_SCALE`` names; without it "gpu" on a GPU and "cpu" elsewhere.
+
+    Raises:
+        ValueError: if ``$CVAE_SCALE`` names no scale.
+    """
+    name = os.environ.get("CVAE_SCALE") or ("gpu" if torch.cuda.is_available() else "cpu")
+    if name not in SCALES:
+        raise ValueError(f"CVAE_SCALE is {name!r}: choose one of {', '.join(SCALES)}")
+    return SCALES[name]
