@@ -81,7 +81,7 @@ RECIPES = {
     "fashion-concat-sigma": Recipe(
         "the concat CVAE with the optimal σ and a prior fitted per class",
         lambda: models.ConcatConditionalVAE(likelihood="optimal-sigma"),
-        TrainConfig(epochs=60, seed=0),
+        TrainConfig(epochs=40, seed=0),
         prior=True,
     ),
     "fashion-additive": Recipe(
