@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -28,11 +29,8 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
             at ``path`` is left as it was.
     """
     on_cpu = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
-    header = {
-        "format": FORMAT,
-        "sha256": tensors_sha256(on_cpu),
-        "metadata": json.dumps(metadata),
-    }
+    text = json.dumps(metadata)
+    header = {"format": FORMAT, "sha256": content_sha256(on_cpu, text), "metadata": text}
     write_atomically(path, safetensors.torch.save(on_cpu, header))
 
 
@@ -51,11 +49,13 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise CheckpointError(
             f"cannot write {path} ({error.strerror or error}): make room or choose another place; "
             "an earlier file there is intact"
         ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -76,15 +76,15 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from error
     if header.get("format") != FORMAT:
         raise CheckpointError(f"{path} was not written by this library (format {FORMAT!r} missing)")
-    if header.get("sha256") != tensors_sha256(tensors):
+    if header.get("sha256") != content_sha256(tensors, header.get("metadata", "")):
         raise CheckpointError(f"{path} was altered after it was written: its SHA-256 differs")
     return tensors, json.loads(header["metadata"])
 
 
-def tensors_sha256(tensors: dict[str, Tensor]) -> str:
-    """The SHA-256 over names and bytes of CPU tensors, in the order of their names."""
-    digest = hashlib.sha256()
+def content_sha256(tensors: dict[str, Tensor], text: str) -> str:
+    """The SHA-256 over ``text``, then each CPU tensor's name, type, shape and bytes, by name."""
+    digest = hashlib.sha256(text.encode())
     for name in sorted(tensors):
-        digest.update(name.encode())
+        digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
         digest.update(tensors[name].flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

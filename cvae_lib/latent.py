@@ -22,24 +22,31 @@ def encode_set(model: VAE, data: ImageSet, batch_size: int = 1000) -> tuple[Tens
     return mu, logvar
 
 
-def fit_prior(model: VAE, data: ImageSet) -> None:
+def fit_prior(model: VAE, data: ImageSet, width: float = 1.0) -> None:
     """Fit one full-covariance Gaussian per class to the posteriors of ``data``; `sample` uses it.
 
     The Gaussian has the mean and covariance of the class's aggregated posterior: the covariance
     of the μ plus the mean of the σ². An unconditional model gets one for all classes.
 
+    Args:
+        width: scales the standard deviations. The codes of a class are no Gaussian, so the tails
+            of one fitted to them lie where no picture was ever encoded; below 1 leaves them out.
+
     Raises:
-        ValueError: if a class has too few images to fit a covariance.
+        ValueError: if a class has too few images to fit a covariance, or for a width ≤ 0.
 
     Source: Ghosh et al. 2020, section 4 (ex-post density estimation).
     """
+    if not width > 0:
+        raise ValueError(f"width must be positive, got {width}")
     mu, logvar = encode_set(model, data)
     labels = data.labels.cpu() if model.conditional else torch.zeros(len(data), dtype=torch.long)
     moments = [
         aggregated_moments(mu[labels == c], logvar[labels == c])
         for c in range(len(model.prior_mean))
     ]
-    model.set_prior(torch.stack([m for m, _ in moments]), torch.stack([c for _, c in moments]))
+    means, covariances = (torch.stack(parts) for parts in zip(*moments, strict=True))
+    model.set_prior(means, width**2 * covariances)
 
 
 def aggregated_moments(mu: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor]:

@@ -39,7 +39,7 @@ def gaussian_nll(x: Tensor, mean: Tensor, logvar: Tensor | float = UNIT_WEIGHT_L
     ``logvar`` broadcasts against ``x``; the default σ² = ½ makes this the summed squared error
     plus a constant.
     """
-    logvar = torch.as_tensor(logvar, dtype=mean.dtype, device=mean.device)
+    logvar = _as_tensor(logvar, mean)
     terms = (x - mean).square() * torch.exp(-logvar) + logvar + LOG_2PI
     return 0.5 * terms.flatten(1).sum(1)
 
@@ -77,8 +77,8 @@ def gaussian_kl_per_unit(
     logvar_p: Tensor | float = 0.0,
 ) -> Tensor:
     """The KL divergence of `gaussian_kl` before its sum: (B, D) nats."""
-    mu_p = torch.as_tensor(mu_p, dtype=mu_q.dtype, device=mu_q.device)
-    logvar_p = torch.as_tensor(logvar_p, dtype=mu_q.dtype, device=mu_q.device)
+    mu_p = _as_tensor(mu_p, mu_q)
+    logvar_p = _as_tensor(logvar_p, mu_q)
     ratio = torch.exp(logvar_q - logvar_p)
     shift = (mu_q - mu_p).square() * torch.exp(-logvar_p)
     return 0.5 * (ratio + shift - 1 - logvar_q + logvar_p)
@@ -86,8 +86,8 @@ def gaussian_kl_per_unit(
 
 def gaussian_log_prob(z: Tensor, mu: Tensor | float = 0.0, logvar: Tensor | float = 0.0) -> Tensor:
     """log N(z; mu, exp(logvar)), summed over the last dimension: (…, D) → (…) nats."""
-    mu = torch.as_tensor(mu, dtype=z.dtype, device=z.device)
-    logvar = torch.as_tensor(logvar, dtype=z.dtype, device=z.device)
+    mu = _as_tensor(mu, z)
+    logvar = _as_tensor(logvar, z)
     return -0.5 * ((z - mu).square() * torch.exp(-logvar) + logvar + LOG_2PI).sum(-1)
 
 
@@ -200,9 +200,19 @@ def active_units(mu: Tensor, threshold: float = 0.01) -> int:
 
     Source: Burda et al. 2016, section 5.2.
     """
+    if mu.ndim != 2 or len(mu) < 2:
+        raise ValueError(f"mu must be (N, D) of at least 2 examples, got {tuple(mu.shape)}")
     return int((mu.var(dim=0) > threshold).sum())
 
 
 def warmup(step: int, steps: int, beta: float = 1.0) -> float:
     """The KL weight at ``step``: linear from 0 to ``beta`` over ``steps``, then constant."""
     return beta if steps <= 0 else beta * min(1.0, step / steps)
+
+
+def _as_tensor(value: Tensor | float, like: Tensor) -> Tensor:
+    """``value`` as a tensor of the dtype and device of ``like``.
+
+    A number is filled in on the device: copied from the host it could not enter a CUDA graph.
+    """
+    return value.to(like) if isinstance(value, Tensor) else like.new_full((), value)

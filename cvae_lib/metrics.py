@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 SSIM_SIGMA = 1.5  # pixels
@@ -55,6 +51,7 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
         raise ValueError(
             f"images must be at least {SSIM_WINDOW} × {SSIM_WINDOW}, got {tuple(x.shape)}"
         )
+    dtype, x, y = x.dtype, x.double(), y.double()  # E[x²] − E[x]² of dark areas cancels digits
     stacked = torch.cat([x, y, x * x, y * y, x * y])
     mean_x, mean_y, xx, yy, xy = _gaussian_blur(stacked).chunk(5)
     variance_x, variance_y = xx - mean_x**2, yy - mean_y**2
@@ -62,7 +59,7 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     c1, c2 = 0.01**2, 0.03**2
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
-    return (luminance * structure).flatten(1).mean(1)
+    return (luminance * structure).flatten(1).mean(1).to(dtype)
 
 
 def frechet_distance(features_a: Tensor, features_b: Tensor) -> float:
@@ -76,6 +73,11 @@ def frechet_distance(features_a: Tensor, features_b: Tensor) -> float:
     for features in (features_a, features_b):
         if features.ndim != 2 or len(features) < 2:
             raise ValueError(f"features must be (N, D) with N ≥ 2, got {tuple(features.shape)}")
+    if features_a.shape[1] != features_b.shape[1]:
+        raise ValueError(
+            "both sets need one number of features, got "
+            f"{features_a.shape[1]} and {features_b.shape[1]}"
+        )
     a, b = features_a.double(), features_b.double()
     shift = (a.mean(0) - b.mean(0)).square().sum()
     cov_a, cov_b = torch.cov(a.T), torch.cov(b.T)
@@ -93,9 +95,7 @@ def judge_features(judge: Judge, images: Tensor, batch_size: int = 1000) -> Tens
 
 
 @torch.no_grad()
-def class_agreement(
-    judge: Judge, images: Tensor, labels: Tensor, batch_size: int = 1000
-) -> float:
+def class_agreement(judge: Judge, images: Tensor, labels: Tensor, batch_size: int = 1000) -> float:
     """The share of images (N, C, H, W) in which the judge sees the label asked for (N,)."""
     seen = torch.cat([judge(batch).argmax(1) for batch in images.split(batch_size)])
     return float((seen == labels).float().mean())
@@ -105,16 +105,29 @@ def knn_probe(
     train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, neighbours: int = 10
 ) -> float:
     """Accuracy of a k-nearest-neighbour classifier that reads the class from latents (N, D)."""
-    probe = make_pipeline(StandardScaler(), KNeighborsClassifier(neighbours))
-    probe.fit(train.cpu().numpy(), train_labels.cpu().numpy())
-    return float(probe.score(test.cpu().numpy(), test_labels.cpu().numpy()))
+    from sklearn.neighbors import KNeighborsClassifier
+
+    return _probe(KNeighborsClassifier(neighbours), train, train_labels, test, test_labels)
 
 
-def linear_probe(
-    train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor
-) -> float:
+def linear_probe(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor) -> float:
     """Accuracy of a logistic regression that reads the class from latents (N, D)."""
-    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    from sklearn.linear_model import LogisticRegression
+
+    return _probe(LogisticRegression(max_iter=1000), train, train_labels, test, test_labels)
+
+
+def _probe(
+    classifier: Any, train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor
+) -> float:
+    """Accuracy of a classifier that reads standardised latents.
+
+    scikit-learn takes seconds to import: whoever needs no probe need not wait for it.
+    """
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    probe = make_pipeline(StandardScaler(), classifier)
     probe.fit(train.cpu().numpy(), train_labels.cpu().numpy())
     return float(probe.score(test.cpu().numpy(), test_labels.cpu().numpy()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -124,9 +125,7 @@ class VAE(nn.Module):
     def encode(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return μ and log σ² of the posterior q(z | x, c), each (B, latent_dim)."""
         if x.ndim != 4 or x.shape[1:] != (1, 28, 28) or not x.is_floating_point():
-            raise ValueError(
-                f"images must be float (B, 1, 28, 28), got {x.dtype} {tuple(x.shape)}"
-            )
+            raise ValueError(f"images must be float (B, 1, 28, 28), got {x.dtype} {tuple(x.shape)}")
         check_finite(x)
         condition = self.check_condition(condition, len(x))
         joined = self.join_encoder(self.encoder(x), condition)
@@ -207,8 +206,8 @@ class VAE(nn.Module):
         fitted_prior: bool = True,
     ) -> tuple[Tensor, Tensor | None]:
         """Draw z (B, latent_dim) from the prior, as `sample` does; return it with the labels."""
-        if not temperature >= 0:
-            raise ValueError(f"temperature must be at least 0, got {temperature}")
+        if not 0 <= temperature < math.inf:
+            raise ValueError(f"temperature must be at least 0 and finite, got {temperature}")
         device = self.prior_mean.device
         if isinstance(condition, int):
             if self.conditional:
@@ -246,8 +245,11 @@ class VAE(nn.Module):
                 f"prior must be mean {tuple(self.prior_mean.shape)} and covariance {expected}, "
                 f"got {tuple(mean.shape)} and {tuple(covariance.shape)}"
             )
+        scale, failed = torch.linalg.cholesky_ex(covariance)
+        if failed.any() or not mean.isfinite().all():
+            raise ValueError("prior must have finite means and positive definite covariances")
         self.prior_mean.copy_(mean)
-        self.prior_scale.copy_(torch.linalg.cholesky(covariance))
+        self.prior_scale.copy_(scale)
 
     def check_condition(self, condition: Tensor | None, batch: int) -> Tensor | None:
         """Return the labels if they fit the model and the batch, None for a VAE without labels.

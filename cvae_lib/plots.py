@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 # Okabe and Ito's palette: told apart with any colour vision.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+TITLE_SIZE, ROW_TITLE_SIZE = 8, 9  # points
 
 
 def plot_grid(
@@ -23,40 +26,61 @@ def plot_grid(
     """Draw images (N, C, H, W) in [0, 1] as a grid.
 
     Args:
-        titles: one above each image; or one for each column of the first row.
+        titles: one above each image; or one for each column, above the first row.
         columns: images a row; all of them in one row, up to 10, if None.
         row_titles: one at the left of each row.
-        scale: inches an image.
+        scale: inches an image is wide.
+
+    Raises:
+        ValueError: for other shapes, or titles that do not match the grid.
     """
     if images.ndim != 4 or not len(images):
         raise ValueError(f"images must be (N, C, H, W) with N > 0, got {tuple(images.shape)}")
-    columns = columns or min(len(images), 10)
+    if columns is None:
+        columns = min(len(images), 10)
+    if columns < 1:
+        raise ValueError(f"columns must be at least 1, got {columns}")
     rows = -(-len(images) // columns)
-    extra = 0.25 * scale if titles and len(titles) > columns else 0.0
-    left = 0.09 * max((len(t) for t in row_titles), default=0) if row_titles else 0.0
-    top = 0.3 if titles else 0.05
-    size = (columns * scale + left, rows * (scale + extra) + top)
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
-    pictures = images.detach().cpu().float().clamp(0, 1)
-    for place, axis in enumerate(axes.flat):
-        axis.set_axis_off()
-        if place >= len(pictures):
-            continue
-        picture = pictures[place].permute(1, 2, 0).squeeze(-1)
-        axis.imshow(picture.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        if titles and place < len(titles):
-            axis.set_title(titles[place], fontsize=8, pad=2)
-    if row_titles:
-        for axis, title in zip(axes[:, 0], row_titles, strict=False):
-            axis.text(-0.1, 0.5, title, ha="right", va="center", transform=axis.transAxes, size=9)
+    titles, row_titles = list(titles or []), list(row_titles or [])
+    if titles and len(titles) not in (len(images), columns):
+        raise ValueError(
+            f"{len(titles)} titles for {len(images)} images in {columns} columns: "
+            "give one for each image, or one for each column"
+        )
+    if row_titles and len(row_titles) != rows:
+        raise ValueError(f"{len(row_titles)} row titles for {rows} rows: give one for each row")
+
+    # All in inches: texts keep their size, so the space around the images grows with them.
+    height = scale * images.shape[2] / images.shape[3]
+    above = max((_text_size(t, TITLE_SIZE)[1] for t in titles), default=0.0)
+    widest = max((_text_size(t, TITLE_SIZE)[0] for t in titles), default=0.0)
+    left = max((_text_size(t, ROW_TITLE_SIZE)[0] for t in row_titles), default=0.0)
+    gap = max(0.04 * scale, widest + 0.08 - scale)
+    row_gap = 0.04 * scale + (above if len(titles) > columns else 0.0)
+    left, right = left + gap / 2, gap / 2
+    width = left + columns * scale + (columns - 1) * gap + right
+    total = above + rows * height + (rows - 1) * row_gap + 0.04
+    figure, axes = plt.subplots(rows, columns, figsize=(width, total), squeeze=False)
     figure.subplots_adjust(
-        left=left / size[0],
-        right=0.995,
-        bottom=0.005,
-        top=1 - top / size[1],
-        wspace=0.04,
-        hspace=0.04 + extra / scale * 1.1,
+        left=left / width,
+        right=1 - right / width,
+        bottom=0.02 / total,
+        top=1 - (above + 0.02) / total,
+        wspace=gap / scale,
+        hspace=row_gap / height,
     )
+    for axis in axes.flat:
+        axis.set_axis_off()
+    pictures = images.detach().cpu().float().clamp(0, 1).permute(0, 2, 3, 1).squeeze(-1).numpy()
+    for axis, picture in zip(axes.flat, pictures, strict=False):
+        axis.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    for axis, title in zip(axes.flat, titles, strict=False):
+        axis.set_title(title, fontsize=TITLE_SIZE, pad=3)
+    for axis, title in zip(axes[:, 0], row_titles, strict=False):
+        axis.annotate(
+            title, (0, 0.5), (-5, 0), xycoords="axes fraction", textcoords="offset points",
+            ha="right", va="center", fontsize=ROW_TITLE_SIZE,
+        )  # fmt: skip
     return _finished(figure)
 
 
@@ -65,6 +89,8 @@ def plot_history(rows: Sequence[dict[str, float]]) -> Figure:
     if not rows:
         raise ValueError("the history is empty: train for at least one epoch")
     terms = [name for name in rows[0] if f"valid_{name}" in rows[0]]
+    if not terms:
+        raise ValueError(f"no term stands beside its validation in {', '.join(rows[0])}")
     figure, axes = plt.subplots(
         1, len(terms), figsize=(3.2 * len(terms), 2.6), squeeze=False, layout="constrained"
     )
@@ -74,6 +100,7 @@ def plot_history(rows: Sequence[dict[str, float]]) -> Figure:
             values = [row[prefix + term] for row in rows]
             axis.plot(epochs, values, marker=".", color=COLOURS[colour], label=label)
         axis.set(title=term, xlabel="epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axis.grid(alpha=0.3)
     axes.flat[0].set_ylabel("mean per image, nats")
     axes.flat[0].legend(frameon=False)
@@ -88,18 +115,32 @@ def plot_bars(
     title: str | None = None,
 ) -> Figure:
     """Draw one labelled bar for each value, with error bars if given."""
-    figure, axis = plt.subplots(figsize=(1.3 * len(values) + 1.5, 3), layout="constrained")
+    if not values:
+        raise ValueError("no values: give at least one bar")
+    bar_width = max(1.3, *(_text_size(name, 10)[0] for name in values))
+    width = max(bar_width * len(values) + 1.3, _text_size(title or "", 12)[0])
+    figure, axis = plt.subplots(figsize=(width, 3), layout="constrained")
     whiskers = [errors[name] for name in values] if errors else None
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(values))]
     bars = axis.bar(list(values), list(values.values()), yerr=whiskers, capsize=4, color=colours)
-    axis.bar_label(bars, fmt="%.3g", padding=3)
+    axis.bar_label(bars, fmt="%.4g", padding=3)
     axis.margins(y=0.15)
-    axis.set(ylabel=ylabel, title=title or "")
+    axis.set_ylabel(ylabel)
+    if title:
+        figure.suptitle(title, fontsize=12)
     axis.spines[["top", "right"]].set_visible(False)
     return _finished(figure)
 
 
+def _text_size(text: str, size: float) -> tuple[float, float]:
+    """Width and height in inches of (several lines of) text of ``size`` points, with a margin."""
+    lines = text.split("\n")
+    extents = [TextPath((0, 0), line, size=size).get_extents() for line in lines if line]
+    width = max((box.x1 for box in extents), default=0.0)
+    return 1.06 * width / 72 + 0.12, len(lines) * 1.25 * size / 72 + 0.05
+
+
 def _finished(figure: Figure) -> Figure:
-    """Take the figure out of pyplot's list, so that a notebook shows it only when it is returned."""
+    """Take the figure from pyplot's list: a notebook then shows it only where it is returned."""
     plt.close(figure)
     return figure

@@ -1,7 +1,11 @@
-"""Prompts to Fashion-MNIST labels: garment words, found by one regular expression."""
+"""Prompts to Fashion-MNIST labels, found by one regular expression, and on to pictures."""
 
 import re
 import unicodedata
+from typing import Any
+
+import torch
+from torch import Tensor
 
 MAX_TEXT = 10_000  # characters of one prompt
 
@@ -169,3 +173,37 @@ def labels_from_text(text: str) -> list[int]:
         main = ", ".join(sorted(words[0] for words in SYNONYMS.values()))
         raise ValueError(f"no garment word in {_short(text)}; known words include: {main}")
     return labels
+
+
+def text_to_images(
+    model: Any,
+    text: str,
+    n: int = 4,
+    generator: torch.Generator | None = None,
+    temperature: float = 1.0,
+) -> tuple[Tensor, list[int]]:
+    """Draw ``n`` pictures of each of the M garments that ``text`` mentions.
+
+    Args:
+        model: a conditional model of `cvae_lib.models`, in eval mode.
+        generator: source of the noise, on the model's device.
+        temperature: scales the noise, at least 0; 0 draws the same typical picture n times.
+
+    Returns:
+        Images (M, n, 1, 28, 28) in [0, 1] and the M labels, in the order of the text.
+
+    Raises:
+        TypeError, ValueError: as `labels_from_text`; ValueError for n < 1, for a model that takes
+            no label, and for a negative temperature.
+    """
+    if n < 1:
+        raise ValueError(f"n is {n}; want at least 1 picture of each garment")
+    if not getattr(model, "conditional", False):
+        raise ValueError(
+            f"{type(model).__name__} takes no label, so a text cannot steer it; want a "
+            "conditional model such as fashion-concat"
+        )
+    labels = labels_from_text(text)
+    condition = torch.tensor(labels).repeat_interleave(n)
+    images = model.sample(condition, generator=generator, temperature=temperature)
+    return images.unflatten(0, (len(labels), n)), labels

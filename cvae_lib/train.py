@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import math
 import signal
 import threading
@@ -46,7 +47,7 @@ class TrainConfig:
     grad_clip: float | None = None  # largest norm of the gradient
     ema: float | None = None  # decay a step of the averaged weights that are kept in the end
     patience: int | None = None  # epochs without a better validation loss before the run stops
-    seed: int = 0  # of shuffling and noise
+    seed: int = 0  # of shuffling, noise and dropout
     precision: Literal["float32", "bfloat16"] | None = None  # of the matrix products
     channels_last: bool | None = None  # memory format of the convolutions
     compile: str | None = None  # a backend of torch.compile, e.g. "inductor"
@@ -56,14 +57,24 @@ class TrainConfig:
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not self.lr > 0:
-            raise ValueError(f"lr must be positive, got {self.lr}")
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"lr must be positive and finite, got {self.lr}")
         if self.schedule not in ("cosine", "constant"):
             raise ValueError(f"schedule must be 'cosine' or 'constant', got {self.schedule!r}")
         if self.precision not in (None, "float32", "bfloat16"):
             raise ValueError(f"precision must be 'float32' or 'bfloat16', got {self.precision!r}")
+        if not 0 <= self.beta < math.inf:
+            raise ValueError(f"beta must be at least 0 and finite, got {self.beta}")
+        if self.beta_warmup < 0:
+            raise ValueError(f"beta_warmup must be at least 0 steps, got {self.beta_warmup}")
+        if self.grad_clip is not None and not self.grad_clip > 0:
+            raise ValueError(f"grad_clip must be positive, got {self.grad_clip}")
         if self.ema is not None and not 0 < self.ema < 1:
             raise ValueError(f"ema must lie between 0 and 1, got {self.ema}")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience must be at least 1 epoch, got {self.patience}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must lie between 0 and 2**32 - 1, got {self.seed}")
 
     def lr_at(self, step: int, total: int) -> float:
         """The step size at ``step`` of ``total``."""
@@ -137,10 +148,23 @@ def fit(
         CheckpointError: the checkpoint is damaged, or of another model, configuration or data.
         KeyboardInterrupt: on Ctrl-C, after the running step and the checkpoint.
     """
-    run = _Run(model, train_set, valid_set, config, objective)
-    path = Path(checkpoint) if checkpoint is not None else None
-    if path and resume and path.exists():
-        run.restore(path)
+    with _own_randomness(config.seed):
+        run = _Run(model, train_set, valid_set, config, objective)
+        path = Path(checkpoint) if checkpoint is not None else None
+        if path and resume and path.exists():
+            run.restore(path)
+        _train(run, path, progress, on_epoch)
+    run.finish()
+    return run.history
+
+
+def _train(
+    run: _Run,
+    path: Path | None,
+    progress: bool,
+    on_epoch: Callable[[dict[str, float]], None] | None,
+) -> None:
+    """Take the steps that are left; write a checkpoint after each epoch and on Ctrl-C."""
     bar = tqdm(total=run.total_steps, initial=run.step, disable=not progress, unit="step")
     with bar, _interruptible() as interrupted:
         while run.step < run.total_steps and not run.stopped_early:
@@ -158,8 +182,6 @@ def fit(
                 run.save(path)
             if interrupted.is_set():
                 raise KeyboardInterrupt
-    run.finish()
-    return run.history
 
 
 @torch.no_grad()
@@ -172,7 +194,13 @@ def evaluate(
     batch_size: int = 1000,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Mean of each term of the objective over ``data``, in eval mode and float32."""
+    """Mean of each term of the objective over ``data``, in eval mode and float32.
+
+    Raises:
+        ValueError: if ``data`` has no images.
+    """
+    if not len(data):
+        raise ValueError("no images to evaluate")
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
@@ -223,10 +251,12 @@ class _Run:
         if config.channels_last is not None:
             channels_last = config.channels_last
         if channels_last:
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            model.to(memory_format=torch.channels_last)
         if config.cuda_graph and self.device.type != "cuda":
             raise ValueError(f"cuda_graph needs a CUDA device, the model is on {self.device}")
-        self.terms = torch.compile(objective, backend=config.compile) if config.compile else objective
+        self.terms = (
+            torch.compile(objective, backend=config.compile) if config.compile else objective
+        )
         self.noise = torch.Generator(self.device).manual_seed(config.seed)
         self.lr = torch.tensor(config.lr, device=self.device)
         self.optimizer = torch.optim.Adam(
@@ -243,7 +273,8 @@ class _Run:
         self.sums: Tensor | None = None  # of the terms over the images of the running epoch
         self.seconds = 0.0  # of the running epoch
         self.names: list[str] = []
-        self.graph: _GraphedStep | None = None
+        self.unchecked: list[Tensor] = []  # means of the terms at the last steps
+        self.graphed = _GraphedStep(self) if config.cuda_graph else None
 
     # Steps and epochs.
 
@@ -253,21 +284,17 @@ class _Run:
         epoch, done = divmod(self.step, self.steps_per_epoch)
         order = self._order(epoch)
         check_every = 1 if self.device.type == "cpu" else 50
-        recent: list[Tensor] = []
         for index in order.split(self.config.batch_size)[done:]:
             started = time.perf_counter()
             self.lr.fill_(self.config.lr_at(self.step, self.total_steps))
-            self.beta.fill_(
-                losses.warmup(self.step, self.config.beta_warmup, self.config.beta)
-            )
+            self.beta.fill_(losses.warmup(self.step, self.config.beta_warmup, self.config.beta))
             means = self._take(self.train_set.images[index], self.train_set.labels[index])
             weighted = means * len(index)
             self.sums = weighted if self.sums is None else self.sums + weighted
-            recent.append(means)
+            self.unchecked.append(means)
             self.step += 1
-            if len(recent) == check_every or not self.mid_epoch:
-                self._check(recent)
-                recent = []
+            if len(self.unchecked) == check_every or not self.mid_epoch:
+                self._check()
             self.seconds += time.perf_counter() - started
             yield
 
@@ -277,15 +304,16 @@ class _Run:
         row = {"epoch": float(self.step // self.steps_per_epoch)}
         for name, total in zip(self.names, self.sums.tolist(), strict=True):
             row[name] = total / len(self.train_set)
-        kept = self.averaged or self.model
+        kept = self.model if self.averaged is None else self.averaged
         config = self.config
         valid = evaluate(kept, self.valid_set, self.objective, beta=config.beta, seed=config.seed)
         row |= {f"valid_{name}": value for name, value in valid.items()}
+        self._check_row(row)
         row["images_per_second"] = len(self.train_set) / max(self.seconds, 1e-9)
         row["seconds"] = self.seconds
         self.history.rows.append(row)
         self.sums, self.seconds = None, 0.0
-        if config.patience is not None and row["valid_loss"] == min(self.history["valid_loss"]):
+        if config.patience is not None and self._epochs_since_best() == 0:
             self.best = {k: v.clone() for k, v in kept.state_dict().items()}
         return row
 
@@ -299,8 +327,11 @@ class _Run:
         """Whether the validation loss has not improved for `patience` epochs."""
         if self.config.patience is None or not len(self.history) or self.mid_epoch:
             return False
+        return self._epochs_since_best() >= self.config.patience
+
+    def _epochs_since_best(self) -> int:
         valid = self.history["valid_loss"]
-        return len(valid) - 1 - valid.index(min(valid)) >= self.config.patience
+        return len(valid) - 1 - valid.index(min(valid))
 
     def finish(self) -> None:
         """Give the model the weights to keep."""
@@ -316,12 +347,10 @@ class _Run:
         return torch.randperm(len(self.train_set), generator=generator).to(self.device)
 
     def _take(self, images: Tensor, labels: Tensor) -> Tensor:
-        if not self.config.cuda_graph or len(images) < self.config.batch_size:
-            means = self._update(images, labels)
+        if self.graphed is not None and len(images) == self.config.batch_size:
+            means = self.graphed(images, labels)
         else:
-            if self.graph is None:
-                self.graph = _GraphedStep(self, images, labels)
-            means = self.graph(images, labels)
+            means = self._update(images, labels)
         if self.averaged is not None and self.config.ema is not None:
             pairs = zip(
                 self.averaged.state_dict().values(), self.model.state_dict().values(), strict=True
@@ -346,15 +375,29 @@ class _Run:
         self.names = list(terms)
         return torch.stack([term.detach().mean() for term in terms.values()]).double()
 
-    def _check(self, recent: list[Tensor]) -> None:
-        finite = torch.stack(recent).isfinite()
-        if finite.all():
+    def _check(self) -> None:
+        """Raise NonFiniteLossError if a term of the last steps is NaN or infinite."""
+        recent, self.unchecked = self.unchecked, []
+        if not recent or (finite := torch.stack(recent).isfinite()).all():
             return
-        row, column = (~finite).nonzero()[0].tolist()
+        row = int((~finite).any(1).nonzero()[0])
         step = self.step - len(recent) + row + 1
-        raise NonFiniteLossError(
-            f"{self.names[column]} became {recent[row][column].item()} at step {step}, epoch "
-            f"{1 + (step - 1) // self.steps_per_epoch}: try a smaller lr than {self.config.lr:g}, "
+        terms = dict(zip(self.names, recent[row].tolist(), strict=True))
+        raise self._non_finite(
+            terms, f"step {step}, epoch {1 + (step - 1) // self.steps_per_epoch}"
+        )
+
+    def _check_row(self, row: dict[str, float]) -> None:
+        """Raise NonFiniteLossError if an epoch's row holds a NaN or an infinite value."""
+        if not all(map(math.isfinite, row.values())):
+            raise self._non_finite(row, f"step {self.step}, the end of epoch {row['epoch']:.0f}")
+
+    def _non_finite(self, terms: dict[str, float], when: str) -> NonFiniteLossError:
+        """The error to raise; it names the term that spoilt the loss rather than the loss."""
+        bad = [name for name, value in terms.items() if not math.isfinite(value)]
+        name = next((name for name in bad if not name.endswith("loss")), bad[0])
+        return NonFiniteLossError(
+            f"{name} became {terms[name]} at {when}: try a smaller lr than {self.config.lr:g}, "
             "or grad_clip=1.0"
         )
 
@@ -362,6 +405,7 @@ class _Run:
 
     def save(self, path: Path) -> None:
         """Write everything a resumed run needs to ``path``."""
+        self._check()
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         if self.averaged is not None:
             tensors |= {f"averaged.{k}": v for k, v in self.averaged.state_dict().items()}
@@ -374,21 +418,22 @@ class _Run:
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
         if self.sums is not None:
             tensors["sums"] = self.sums
-        write_tensors(path, tensors, self._identity() | {
+        position = {
             "step": self.step,
             "seconds": self.seconds,
             "names": self.names,
             "history": self.history.rows,
-        })
+        }
+        write_tensors(path, tensors, self.identity | position)
 
     def restore(self, path: Path) -> None:
         """Take up the run that wrote ``path``."""
         tensors, metadata = read_tensors(path)
-        for key, ours in self._identity().items():
+        for key, ours in self.identity.items():
             if metadata.get(key) != ours:
                 raise CheckpointError(
-                    f"{path} is of another run: its {key} is {metadata.get(key)}, here it is "
-                    f"{ours}. Choose another file, or delete it to start anew"
+                    f"{path} is of another run: its {_difference(key, metadata.get(key), ours)}. "
+                    "Choose another file, or delete it to start anew"
                 )
         groups = _split(tensors)
         try:
@@ -396,8 +441,12 @@ class _Run:
             if self.averaged is not None:
                 self.averaged.load_state_dict(groups["averaged"])
             state: dict[int, Weights] = {}
+            parameters = list(self.model.parameters())
             for name, tensor in groups["optimizer"].items():
                 index, key = name.split(".")
+                like = parameters[int(index)]
+                if tensor.shape == like.shape:  # the fused optimizer wants the same memory format
+                    tensor = torch.empty_like(like, requires_grad=False).copy_(tensor)
                 state.setdefault(int(index), {})[key] = tensor
             param_groups = self.optimizer.state_dict()["param_groups"]
             self.optimizer.load_state_dict({"state": state, "param_groups": param_groups})
@@ -407,69 +456,86 @@ class _Run:
             torch.set_rng_state(groups["random"]["cpu"])
             if self.device.type == "cuda":
                 torch.cuda.set_rng_state(groups["random"]["cuda"], self.device)
-        except (KeyError, ValueError, RuntimeError) as error:
+        except (KeyError, IndexError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"{path} does not fit this model: {error}") from error
         self.best = groups.get("best", {})
         self.sums = tensors["sums"].to(self.device) if "sums" in tensors else None
         self.step, self.seconds = metadata["step"], metadata["seconds"]
         self.names, self.history.rows = metadata["names"], metadata["history"]
 
-    def _identity(self) -> dict[str, Any]:
+    @functools.cached_property
+    def identity(self) -> dict[str, Any]:
         """What must agree between a checkpoint and the run that takes it up."""
         return {
             "model": type(self.model).__name__,
             "architecture": getattr(self.model, "architecture", {}),
             "config": asdict(self.config),
-            "data": {"images": len(self.train_set), "source": self.train_set.source},
+            "training data": _fingerprint(self.train_set),
+            "validation data": _fingerprint(self.valid_set),
         }
 
 
 class _GraphedStep:
-    """One full-size optimizer step, captured as a CUDA graph and replayed with other images."""
+    """One full-size optimizer step, captured as a CUDA graph and replayed with other images.
 
-    def __init__(self, run: _Run, images: Tensor, labels: Tensor) -> None:
-        self.images, self.labels = images.clone(), labels.clone()
-        weights = copy.deepcopy(run.model.state_dict())
-        noise = run.noise.get_state()
-        first = not run.optimizer.state
-        optimizer = copy.deepcopy(run.optimizer.state_dict())
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):  # warm-up outside the graph; its effect is undone below
-            for _ in range(3):
-                run._update(self.images, self.labels)
-        torch.cuda.current_stream().wait_stream(side)
-        self.graph = torch.cuda.CUDAGraph()
-        self.graph.register_generator_state(run.noise)
-        run.optimizer.zero_grad(set_to_none=True)
-        with torch.cuda.graph(self.graph):
-            self.means = run._update(self.images, self.labels)
-        with torch.no_grad():
-            for name, tensor in run.model.state_dict().items():
-                tensor.copy_(weights[name])
-            for index, state in enumerate(run.optimizer.state.values()):
-                for key, tensor in state.items():
-                    if first:
-                        tensor.zero_()
-                    else:
-                        tensor.copy_(optimizer["state"][index][key])
-        run.noise.set_state(noise)
+    The first steps are taken outside the graph, on a side stream: kernels are chosen and the
+    optimizer's state is made before the capture. Capturing takes no step.
+    """
+
+    WARMUP = 3  # steps
+
+    def __init__(self, run: _Run) -> None:
+        self.run, self.calls = run, 0
 
     def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
-        self.images.copy_(images)
-        self.labels.copy_(labels)
-        self.graph.replay()
-        return self.means.clone()
+        self.calls += 1
+        with torch.cuda.device(self.run.device):
+            if self.calls <= self.WARMUP:
+                return self._outside(images, labels)
+            if self.calls == self.WARMUP + 1:
+                self._capture(images, labels)
+            self.images.copy_(images)
+            self.labels.copy_(labels)
+            self.graph.replay()
+            return self.means.clone()
+
+    def _outside(self, images: Tensor, labels: Tensor) -> Tensor:
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            means = self.run._update(images, labels)
+        torch.cuda.current_stream().wait_stream(side)
+        return means
+
+    def _capture(self, images: Tensor, labels: Tensor) -> None:
+        self.images, self.labels = images.clone(), labels.clone()
+        self.graph = torch.cuda.CUDAGraph()
+        self.graph.register_generator_state(self.run.noise)
+        self.run.optimizer.zero_grad(set_to_none=True)  # the graph makes gradients of its own
+        with torch.cuda.graph(self.graph):
+            self.means = self.run._update(self.images, self.labels)
+
+
+@contextlib.contextmanager
+def _own_randomness(seed: int) -> Iterator[None]:
+    """Seed the global random state, which dropout draws from; afterwards it is the caller's again.
+
+    Not with the seed of the noise: equal seeds give equal numbers.
+    """
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed + 2**32)
+        yield
 
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[threading.Event]:
     """Turn the first Ctrl-C into an event, so that a step is never torn; a second one acts."""
     interrupted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
+    previous = signal.getsignal(signal.SIGINT)
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or previous in (signal.SIG_IGN, None):  # not ours to change
         yield interrupted
         return
-    previous = signal.getsignal(signal.SIGINT)
 
     def note(signum: int, frame: Any) -> None:
         interrupted.set()
@@ -480,6 +546,19 @@ def _interruptible() -> Iterator[threading.Event]:
         yield interrupted
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+def _fingerprint(data: ImageSet) -> dict[str, Any]:
+    """What tells two data sets apart."""
+    return {"images": len(data), "sha256": data.sha256()}
+
+
+def _difference(key: str, theirs: Any, ours: Any) -> str:
+    """Name the first field in which a checkpoint and this run differ."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        fields = [k for k in theirs | ours if theirs.get(k, "absent") != ours.get(k, "absent")]
+        key, theirs, ours = f"{key}'s {fields[0]}", theirs.get(fields[0]), ours.get(fields[0])
+    return f"{key} is {theirs!r}, here it is {ours!r}"
 
 
 def _split(tensors: Weights) -> dict[str, Weights]:

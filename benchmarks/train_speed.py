@@ -1,0 +1,138 @@
+"""Training speed of the article's concat CVAE: the article's way against `cvae_lib.train.fit`.
+
+    python benchmarks/train_speed.py
+    python benchmarks/train_speed.py --images 55000 --batch-size 1024 --cuda-graph
+
+One process, one data set, the same initial weights, and turns: an epoch through `fit`, then an
+epoch the article's way, so that other load on the machine falls on both. The first round warms up
+and is not counted. Measured is the training time of an epoch: shuffling into batches, moving to
+the device, forward, backward, optimizer; validation is left out. The article's epoch is timed
+around its loop, ours is the `images_per_second` of `fit`'s history. `fit` runs with the shipped
+recipe's batch size and its fastest settings for the device unless an option says otherwise; the
+article's way always with batch 128, float32, Adam 1e-3. Both keep a constant step size: in a few
+short epochs the recipe's cosine would end the run before it got anywhere.
+
+After equal epochs both models are evaluated alike: −ELBO in nats over the validation images in
+float32, the article's weights copied into our class. The last line of a device is the median of
+the rounds' ratios, ours to the article's; the CPU is measured always, CUDA after it where there is
+a device.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from dataclasses import replace
+
+import torch
+from article import (
+    LEARNING_RATE,
+    ArticleConcat,
+    article_epoch,
+    article_loader,
+    copy_by_shape,
+)
+
+from cvae_lib.data import ImageSet, fashion_mnist
+from cvae_lib.models import ConcatConditionalVAE
+from cvae_lib.pretrained import recipe_of
+from cvae_lib.train import TrainConfig, evaluate, fastest_settings, fit
+
+
+def measure(device: torch.device, train: ImageSet, valid: ImageSet, config: TrainConfig) -> None:
+    """Train both in turns for ``config.epochs`` epochs and print what was measured."""
+    torch.manual_seed(config.seed)
+    article = ArticleConcat().to(device)
+    ours = ConcatConditionalVAE().to(device)
+    copy_by_shape(article.state_dict(), ours)
+    optimizer = torch.optim.Adam(article.parameters(), lr=LEARNING_RATE)
+    loader = article_loader(train)
+    ratios: list[float] = []
+
+    def article_turn(row: dict[str, float]) -> None:
+        started = time.perf_counter()
+        article_epoch(article, loader, optimizer, device)
+        article_speed = len(train) / (time.perf_counter() - started)
+        our_speed = row["images_per_second"]
+        ratio, number = our_speed / article_speed, int(row["epoch"]) - 1
+        if number:
+            ratios.append(ratio)
+        name = f"round {number}" if number else "warm-up"
+        print(
+            f"{name:8}  article {article_speed:9,.0f} images/s"
+            f"  fit {our_speed:11,.0f} images/s  ratio {ratio:.2f}",
+            flush=True,
+        )
+
+    describe(device, train, config)
+    history = fit(ours, train, valid, config, on_epoch=article_turn)
+    theirs = ConcatConditionalVAE().to(device)
+    copy_by_shape(article.state_dict(), theirs)
+    print(
+        f"validation −ELBO after {config.epochs} epochs: "
+        f"article {evaluate(theirs, valid)['loss']:.2f} nats, "
+        f"fit {history.last['valid_loss']:.2f} nats"
+    )
+    print(f"ratio: {statistics.median(ratios):.2f}", flush=True)
+
+
+def describe(device: torch.device, train: ImageSet, config: TrainConfig) -> None:
+    dtype, channels_last = fastest_settings(device)
+    if config.channels_last is not None:
+        channels_last = config.channels_last
+    if device.type == "cuda":
+        hardware = torch.cuda.get_device_name(device)
+    else:
+        hardware = f"CPU, {torch.get_num_threads()} threads"
+    switches = [
+        f"batch {config.batch_size}",
+        f"lr {config.lr:g} {config.schedule}",
+        config.precision or str(dtype).removeprefix("torch."),
+        "channels last" if channels_last else "channels first",
+        *([f"compiled by {config.compile}"] if config.compile else []),
+        *(["CUDA graph"] if config.cuda_graph else []),
+    ]
+    print(f"{hardware}: {len(train):,} images an epoch from {train.source}")
+    print(f"fit with {', '.join(switches)}", flush=True)
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Train the article's concat CVAE its way and through fit, in turns."
+    )
+    parser.add_argument("--images", type=int, default=12_800, help="training images an epoch")
+    parser.add_argument("--rounds", type=int, default=3, help="counted rounds, after the warm-up")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="only this one")
+    ours = parser.add_argument_group("settings of fit; the article's way is fixed")
+    ours.add_argument("--batch-size", type=int, help="images a step")
+    ours.add_argument("--lr", type=float, help="Adam's highest step size")
+    ours.add_argument("--schedule", choices=("constant", "cosine"), default="constant")
+    ours.add_argument("--precision", choices=("float32", "bfloat16"))
+    ours.add_argument("--channels-last", action=argparse.BooleanOptionalAction, default=None)
+    ours.add_argument("--compile", metavar="BACKEND", help="of torch.compile, e.g. inductor")
+    ours.add_argument("--cuda-graph", action="store_true", help="on CUDA only")
+    chosen = parser.parse_args(arguments)
+    if chosen.images < 1 or chosen.rounds < 1:
+        parser.error("--images and --rounds must be at least 1")
+    if chosen.device == "cuda" and not torch.cuda.is_available():
+        parser.error("there is no CUDA device here: leave --device away or say --device cpu")
+    return chosen
+
+
+def main() -> None:
+    chosen = parse()
+    train = fashion_mnist("train").first(chosen.images)
+    valid = fashion_mnist("valid")
+    names = ("batch_size", "lr", "schedule", "precision", "channels_last", "compile")
+    settings = {name: getattr(chosen, name) for name in names if getattr(chosen, name) is not None}
+    recipe = recipe_of("fashion-concat").config
+    config = replace(recipe, epochs=1 + chosen.rounds, **settings)
+    available = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+    for name in [chosen.device] if chosen.device else available:
+        cuda_graph = chosen.cuda_graph and name == "cuda"
+        measure(torch.device(name), train, valid, replace(config, cuda_graph=cuda_graph))
+
+
+if __name__ == "__main__":
+    main()

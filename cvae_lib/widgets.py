@@ -1,0 +1,121 @@
+"""What chapters show beside figures: a notice, a table, and a box that draws what you type."""
+
+from __future__ import annotations
+
+import html
+import io
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import ipywidgets
+import torch
+from IPython.display import HTML
+
+from cvae_lib.plots import plot_grid
+from cvae_lib.text import SYNONYMS, text_to_images
+
+MAX_ROWS = 6  # mentions that `prompt_box` draws at once
+
+
+class Dataset(Protocol):
+    """What a notice tells of a data set; `cvae_lib.data.ImageSet` is one."""
+
+    @property
+    def real(self) -> bool: ...
+    def __len__(self) -> int: ...
+
+
+def data_notice(dataset: Dataset) -> HTML:
+    """Say in a box which data a chapter runs on; loudly, if procedural garments stand in."""
+    count = f"{len(dataset):,}"
+    if dataset.real:
+        return _box(f"<b>Data: real Fashion-MNIST</b>, {count} training images in use.", "#009E73")
+    return _box(
+        f"<b>Warning: this is not Fashion-MNIST.</b> No copy was found or could be downloaded, so "
+        f"{count} simple drawn garments of the same ten classes stand in. Everything runs; the "
+        "pictures and numbers of what is trained here are those of the stand-ins.",
+        "#D55E00",
+    )
+
+
+def table(rows: Iterable[Mapping[str, Any]]) -> HTML:
+    """Show rows as a table; the first row's keys head it.
+
+    Numbers: whole ones as they are, others with one decimal from 10 upwards and three below.
+    """
+    rows = list(rows)
+    if not rows:
+        raise ValueError("the table has no rows")
+    head = "".join(_cell("th", name, rows[0][name]) for name in rows[0])
+    body = "".join(
+        "<tr>"
+        + "".join(_cell("td", row.get(name, ""), rows[0][name]) for name in rows[0])
+        + "</tr>"
+        for row in rows
+    )
+    return HTML(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+
+
+def prompt_box(
+    model: Any, text: str = "a pair of black ankle boots", n: int = 6, seed: int = 0
+) -> ipywidgets.VBox:
+    """Return a text field that draws: ``n`` pictures for each garment it names, a row each.
+
+    A text without a known garment word gets one line that says so. The same text and seed give
+    the same pictures.
+
+    Args:
+        model: a conditional model of `cvae_lib.models`.
+    """
+    field = ipywidgets.Text(
+        value=text,
+        description="Text",
+        continuous_update=False,
+        layout=ipywidgets.Layout(width="100%", max_width="32rem"),
+    )
+    slider = ipywidgets.IntSlider(
+        value=seed, min=0, max=max(99, seed), description="Seed", continuous_update=False
+    )
+    picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
+    said = ipywidgets.Label()  # shows its value as text, whatever was typed
+
+    def draw(_change: object = None) -> None:
+        generator = torch.Generator(next(model.parameters()).device).manual_seed(slider.value)
+        try:
+            images, labels = text_to_images(model, field.value, n, generator)
+        except ValueError as error:
+            said.value = str(error)
+            picture.layout.display = "none"
+            return
+        names = [list(SYNONYMS)[label] for label in labels]
+        said.value = f"drawn: {', '.join(names[:MAX_ROWS])}"
+        if len(names) > MAX_ROWS:
+            said.value += f" (the first {MAX_ROWS} of {len(names)} garments)"
+        figure = plot_grid(
+            images[:MAX_ROWS].flatten(0, 1), columns=n, row_titles=names[:MAX_ROWS], scale=0.9
+        )
+        png = io.BytesIO()
+        figure.savefig(png, format="png")
+        picture.value = png.getvalue()
+        picture.layout.display = None
+
+    field.observe(draw, names="value")
+    slider.observe(draw, names="value")
+    draw()
+    return ipywidgets.VBox([field, slider, said, picture])
+
+
+def _box(content: str, colour: str) -> HTML:
+    style = f"border-left: 0.3rem solid {colour}; background: {colour}22; padding: 0.5rem 0.8rem"
+    return HTML(f'<div style="{style}">{content}</div>')
+
+
+def _cell(tag: str, value: Any, first: Any) -> str:
+    """A cell of the column whose first value is ``first``: numbers stand at the right."""
+    if isinstance(value, float):
+        value = f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3f}"
+    elif isinstance(value, int):
+        value = f"{value:,}"
+    side = "right" if isinstance(first, int | float) else "left"
+    style = f"text-align: {side}; padding: 0.2rem 0.9rem 0.2rem 0"
+    return f'<{tag} style="{style}">{html.escape(str(value))}</{tag}>'

@@ -1,0 +1,43 @@
+"""A run for test_train.py to kill: python killed_run.py CHECKPOINT THREADS."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+
+import torch
+
+from cvae_lib.data import FASHION_CLASSES, ImageSet, toy_garments
+from cvae_lib.models import ConcatConditionalVAE
+from cvae_lib.train import TrainConfig, fit
+
+# 4 steps an epoch and everything that has a state
+CONFIG = TrainConfig(
+    epochs=10, batch_size=72, seed=3, ema=0.9, patience=9, beta_warmup=20, grad_clip=5.0
+)
+
+
+def garments() -> tuple[ImageSet, ImageSet]:
+    """The fixture `tiny` of conftest.py, for the child."""
+    sets = []
+    for seed, count in enumerate((256, 128)):
+        images, labels = toy_garments(count, seed=seed)
+        sets.append(ImageSet(images, labels, FASHION_CLASSES, source=f"toy {seed}", real=False))
+    return sets[0], sets[1]
+
+
+def new_model() -> ConcatConditionalVAE:
+    torch.manual_seed(5)
+    return ConcatConditionalVAE(16, likelihood="optimal-sigma")
+
+
+def report(row: dict[str, float]) -> None:
+    print(f"epoch {row['epoch']:.0f}", flush=True)
+    time.sleep(0.05)  # so that there is something left to kill
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # even if the parent ignores it
+    torch.set_num_threads(int(sys.argv[2]))
+    fit(new_model(), *garments(), CONFIG, checkpoint=sys.argv[1], on_epoch=report)

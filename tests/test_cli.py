@@ -1,0 +1,426 @@
+"""The command line: what it prints, what it writes, and one line for each mistake."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cvae_lib import __version__, pretrained
+from cvae_lib.cli import main
+from cvae_lib.data import FASHION_CLASSES, ImageSet, fashion, toy_garments
+from cvae_lib.pretrained import RECIPES, load_checkpoint
+from cvae_lib.text import text_to_images
+from cvae_lib.train import NonFiniteLossError
+
+Captured = pytest.CaptureFixture[str]
+TINY = ["--epochs", "1", "--images", "64", "--batch-size", "32", "--device", "cpu"]
+FIND = fashion.find_fashion_mnist
+
+
+def few_garments(split: str) -> ImageSet:
+    images, labels = toy_garments(200, seed=fashion.SPLITS.index(split))
+    return ImageSet(images, labels, FASHION_CLASSES, source="procedural garments", real=False)
+
+
+def small_world(patch: pytest.MonkeyPatch) -> None:
+    """Few procedural garments, whatever lies on this machine, and few drawn pictures."""
+    for name in ("CVAE_DATA", "CVAE_SCALE"):
+        patch.delenv(name, raising=False)
+    patch.setenv("COLUMNS", "100")
+    patch.setattr(fashion, "find_fashion_mnist", lambda root=None, download=False: None)
+    patch.setattr(fashion, "_toy_split", few_garments)
+    patch.setattr(pretrained, "SAMPLES", 200)
+
+
+@pytest.fixture(autouse=True)
+def _small_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    small_world(monkeypatch)
+
+
+@pytest.fixture
+def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The real search, on a machine without data and without a network."""
+    monkeypatch.setattr(fashion, "find_fashion_mnist", FIND)
+    monkeypatch.setattr(fashion, "cache_root", lambda: tmp_path / "cache")
+    monkeypatch.setattr(fashion, "DEBIAN_ROOT", tmp_path / "debian")
+    monkeypatch.setattr(fashion, "_download", lambda: None)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model with a fitted prior, trained for a moment on the command line."""
+    path = str(tmp_path_factory.mktemp("trained") / "sigma.safetensors")
+    with pytest.MonkeyPatch.context() as patch:
+        small_world(patch)
+        assert main(["train", "fashion-concat-sigma", "--out", path, *TINY]) == 0
+    return path
+
+
+def one_line(capsys: Captured) -> str:
+    """What went to stderr: one line, no traceback, no place in the code."""
+    err = capsys.readouterr().err
+    assert err.startswith("cvae: ") and err.count("\n") == 1, err
+    assert "Traceback" not in err and ".py" not in err, err
+    return err
+
+
+# Help.
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"]])
+def test_help_lists_the_commands(arguments: list[str], capsys: Captured) -> None:
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    for command in ("train", "sample", "evaluate", "data", "info"):
+        assert re.search(rf"^\W+{command} ", out, re.M), command
+
+
+@pytest.mark.parametrize("command", ["train", "sample", "evaluate", "data", "info"])
+def test_each_command_helps_with_examples(command: str, capsys: Captured) -> None:
+    assert main([command, "--help"]) == 0
+    out, err = capsys.readouterr()
+    assert "Examples:" in out and f"python -m cvae_lib {command}" in out and err == ""
+
+
+def test_the_help_of_train_names_every_recipe(capsys: Captured) -> None:
+    main(["train", "--help"])
+    words = capsys.readouterr().out.replace(".", " ").replace(",", " ").split()
+    assert not RECIPES.keys() - set(words)
+
+
+# Sample.
+
+
+def test_sample_writes_a_row_for_each_garment(
+    trained: str, tmp_path: Path, capsys: Captured
+) -> None:
+    out = tmp_path / "new folder" / "picture.png"
+    text = "two hoodies and a handbag"
+    assert main(["sample", text, "--out", str(out), "--model", trained, "--n", "3"]) == 0
+    said = capsys.readouterr().out
+    assert text in said and "Pullover, Bag" in said and "3 of each" in said
+    image = Image.open(out)
+    assert image.format == "PNG" and image.mode == "L"
+    assert image.size == (4 * (3 * 29 + 1), 4 * (2 * 29 + 1))  # width, height
+    pixels = np.asarray(image)
+    assert (pixels.reshape(59, 4, 88, 4) == pixels[::4, None, ::4, None]).all()  # nearest, 4 times
+    generator = torch.Generator().manual_seed(0)
+    expected, _ = text_to_images(load_checkpoint(trained), text, 3, generator)
+    drawn = torch.tensor(pixels[::4, ::4])[30:58, 59:87]  # second row, third picture
+    assert torch.equal(drawn, expected[1, 2, 0].mul(255).round().byte())
+
+
+def test_sample_depends_on_seed_and_temperature(trained: str, tmp_path: Path) -> None:
+    files = [tmp_path / f"{i}.png" for i in range(4)]
+    options = [[], [], ["--seed", "1"], ["--temperature", "0.5"]]
+    for file, chosen in zip(files, options, strict=True):
+        assert main(["sample", "boots", "--out", str(file), "--model", trained, *chosen]) == 0
+    first, again, other_seed, cooler = (file.read_bytes() for file in files)
+    assert first == again and len({first, other_seed, cooler}) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"text": "a fast car"}, "no garment word in 'a fast car'; known words include"),
+        ({"text": ""}, "is empty"),
+        ({"text": "连衣裙"}, "no garment word"),
+        ({"text": "dress " * 20_000}, "text has 120000 characters"),
+        ({"--n": "0"}, "n is 0; want at least 1"),
+        ({"--n": "101"}, "n is 101; want at most 100"),
+        ({"--n": "many"}, "Invalid value for '--n'"),
+        ({"--temperature": "-1"}, "temperature must be at least 0 and finite, got -1.0"),
+        ({"--temperature": "nan"}, "temperature must be at least 0 and finite, got nan"),
+        ({"--seed": "-1"}, "seed must lie between 0 and 2**32 - 1, got -1"),
+        ({"--model": "fashion-gan"}, "no model and no file 'fashion-gan': choose one of"),
+        ({"--model": "{tmp}/gone.safetensors"}, "gone.safetensors': choose one of"),
+        ({"--model": "{tmp}/half.safetensors"}, "half.safetensors is damaged"),
+        ({"--model": "{tmp}/judge.safetensors"}, "FashionJudge takes no label"),
+        ({"--out": "{tmp}/picture.jpg"}, "--out must be a file name that ends in .png"),
+        ({"--out": "{tmp}/folder.png"}, "folder.png is a folder: name a file in it"),
+        ({"--out": "{tmp}/half.safetensors/x.png"}, "half.safetensors"),
+    ],
+)
+def test_mistakes_of_sample_are_one_line(
+    changes: dict[str, str],
+    reason: str,
+    trained: str,
+    judge: bytes,
+    tmp_path: Path,
+    capsys: Captured,
+) -> None:
+    content = Path(trained).read_bytes()
+    (tmp_path / "half.safetensors").write_bytes(content[: len(content) // 2])
+    (tmp_path / "judge.safetensors").write_bytes(judge)
+    (tmp_path / "folder.png").mkdir()
+    chosen = {"text": "a dress", "--out": "{tmp}/picture.png", "--model": trained} | changes
+    options = {k: v.replace("{tmp}", str(tmp_path)) for k, v in chosen.items()}
+    arguments = ["sample", options.pop("text"), *(a for pair in options.items() for a in pair)]
+    assert main(arguments) == 2
+    assert reason in one_line(capsys)
+    assert not (tmp_path / "picture.png").exists()
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The checkpoint of a judge."""
+    path = tmp_path_factory.mktemp("judge") / "judge.safetensors"
+    with pytest.MonkeyPatch.context() as patch:
+        small_world(patch)
+        assert main(["train", "fashion-judge", "--out", str(path), *TINY]) == 0
+    return path.read_bytes()
+
+
+# Train.
+
+
+def test_train_keeps_the_finished_model_with_its_prior(trained: str) -> None:
+    model = load_checkpoint(trained)
+    assert model.likelihood == "optimal-sigma" and not model.training
+    assert model.prior_mean.any(), "sample would draw from N(0, I)"
+
+
+def test_train_tells_and_goes_on(tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / "runs" / "concat.safetensors"
+    command = ["train", "fashion-concat-sigma", "--out", str(path), *TINY, "--no-progress"]
+    assert main(command) == 0
+    out, err = capsys.readouterr()
+    assert "epoch 1 of 1: validation loss" in out and f"The model is in {path}" in out
+    table = re.findall(r"│ (\w+) +│ +(\S+) +│ +(\S+) +│", out)
+    assert [row[0] for row in table] == ["loss", "nll", "kl"]
+    assert err.count("procedural garments stand in") == 1 and err.count("\n") == 1
+    content = path.read_bytes()
+    assert main(command) == 0  # finished already: it says the same and changes nothing
+    again = capsys.readouterr().out
+    assert path.read_bytes() == content and "epoch 1 of 1" not in again
+    assert re.findall(r"│ (\w+) +│ +(\S+) +│ +(\S+) +│", again) == table
+    assert main([*command, "--seed", "1"]) == 2
+    err = capsys.readouterr().err
+    assert "its config's seed is 0, here it is 1" in err and "Traceback" not in err
+    assert main([*command, "--seed", "1", "--no-resume"]) == 0
+    assert path.read_bytes() != content
+
+
+def test_train_shows_a_bar_on_request(tmp_path: Path, capsys: Captured) -> None:
+    path = str(tmp_path / "vae.safetensors")
+    assert main(["train", "fashion-vae", "--out", path, *TINY, "--progress"]) == 0
+    out, err = capsys.readouterr()
+    assert "images/s=" in err and "epoch 1 of 1" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["fashion-gan"], "no model 'fashion-gan': choose one of fashion-judge, "),
+        (["fashion-vae", "--epochs", "0"], "epochs must be at least 1, got 0"),
+        (["fashion-vae", "--batch-size", "-2"], "batch_size must be at least 1, got -2"),
+        (["fashion-vae", "--lr", "0"], "lr must be positive and finite, got 0.0"),
+        (["fashion-vae", "--seed", "-1"], "seed must lie between"),
+        (["fashion-vae", "--images", "0"], "--images must be at least 1, got 0"),
+        (["fashion-vae", "--out", "."], ". is a folder: name a file in it"),
+        (["fashion-vae", "--out", "taken/x.safetensors"], "taken"),
+        (["fashion-vae", "--cheese"], "No such option: --cheese"),
+        ([], "Missing argument 'name'"),
+    ],
+)
+def test_mistakes_of_train_are_one_line(
+    arguments: list[str],
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Captured,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("taken").write_text("a file")
+    assert main(["train", *arguments]) == 2
+    assert reason.casefold() in one_line(capsys).casefold()
+
+
+def test_an_unknown_device_is_named(tmp_path: Path, capsys: Captured) -> None:
+    out = str(tmp_path / "x.safetensors")
+    assert main(["train", "fashion-vae", "--out", out, *TINY, "--device", "abacus"]) == 2
+    assert "no device 'abacus' here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (NonFiniteLossError("kl became nan\nat step 7"), 1, "cvae: kl became nan at step 7\n"),
+        (OSError(28, "No space left"), 2, "cvae: [Errno 28] No space left\n"),
+        (KeyboardInterrupt(), 130, "cvae: interrupted before there was anything to keep\n"),
+    ],
+)
+def test_what_ends_a_training_is_told(
+    error: BaseException,
+    code: int,
+    line: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Captured,
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(pretrained, "train_recipe", fail)
+    assert main(["train", "fashion-vae", "--out", str(tmp_path / "x.safetensors")]) == code
+    assert capsys.readouterr().err.splitlines(keepends=True)[-1] == line
+
+
+def test_our_own_mistakes_are_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(pretrained, "train_recipe", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        main(["train", "fashion-vae", "--out", str(tmp_path / "x.safetensors")])
+
+
+# Evaluate, data, info.
+
+
+def test_evaluate_a_checkpoint(trained: str, capsys: Captured) -> None:
+    assert main(["evaluate", trained, "--images", "100"]) == 0
+    out = capsys.readouterr().out
+    for metric in ("sse", "ssim", "frechet, fitted prior", "class_agreement, standard prior"):
+        assert re.search(rf"│ {metric} +│ +-?\d+\.\d{{4}} +│", out), metric
+
+
+def test_evaluate_compares_a_shipped_model_with_its_record(capsys: Captured) -> None:
+    assert main(["evaluate", "fashion-judge", "--images", "100"]) == 0
+    out = capsys.readouterr().out
+    recorded = pretrained.record("fashion-judge")["metrics"]["accuracy"]
+    assert re.search(rf"│ accuracy +│ 0\.\d+ +│ {recorded:.4f} +│", out)
+    assert "other images than the 10,000 of the record" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["evaluate", "fashion-gan"], "no model and no file 'fashion-gan'"),
+        (["evaluate", "fashion-judge", "--data", "/nowhere"], "/nowhere does not hold the four"),
+        (["evaluate", "fashion-judge", "--images", "-1"], "--images must be at least 1"),
+        (["data", "--root", "/nowhere"], "/nowhere does not hold the four Fashion-MNIST files"),
+        (["dance"], "No such command 'dance'"),
+    ],
+)
+@pytest.mark.usefixtures("bare_machine")
+def test_other_mistakes_are_one_line(arguments: list[str], reason: str, capsys: Captured) -> None:
+    assert main(arguments) == 2
+    assert reason in one_line(capsys)
+
+
+@pytest.mark.usefixtures("bare_machine")
+def test_data_tells_how_to_get_the_real_one(capsys: Captured) -> None:
+    assert main(["data"]) == 0
+    out, err = capsys.readouterr()
+    assert "dataset-fashion-mnist" in out and "procedural garments stand in" in out and err == ""
+
+
+@pytest.mark.usefixtures("bare_machine")
+def test_data_finds_the_real_one_or_damage(
+    fashion_root: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    assert main(["data", "--root", str(fashion_root)]) == 0
+    out = capsys.readouterr().out
+    assert str(fashion_root) in out
+    assert "55,000 training, 5,000 validation and 10,000 test images" in out
+    for file in fashion_root.glob("*-ubyte.gz"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    damaged = tmp_path / "t10k-labels-idx1-ubyte.gz"
+    damaged.write_bytes(damaged.read_bytes()[:2000])
+    assert main(["data", "--root", str(tmp_path)]) == 2
+    assert "t10k-labels-idx1-ubyte.gz cannot be read" in one_line(capsys)
+
+
+@pytest.fixture(scope="session")
+def fashion_root() -> Path:
+    """Where the real files lie; set up before any test hides them."""
+    folder = FIND()
+    if folder is None or not list(folder.glob("*-ubyte.gz")):
+        pytest.skip("no Fashion-MNIST here: install Debian's package dataset-fashion-mnist")
+    return folder
+
+
+@pytest.mark.usefixtures("bare_machine")
+def test_info_shows_the_machine_and_the_models(capsys: Captured) -> None:
+    assert main(["info"]) == 0
+    out = capsys.readouterr().out
+    for word in (__version__, torch.__version__, "scale cpu", "not found", "fashion-judge"):
+        assert word in out, word
+    accuracy = pretrained.record("fashion-judge")["metrics"]["accuracy"]
+    assert f"accuracy {accuracy:.4g}" in out
+
+
+def test_info_without_models_and_with_a_bad_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    monkeypatch.setattr("cvae_lib.data.find_fashion_mnist", FIND)
+    monkeypatch.setenv("CVAE_DATA", str(tmp_path / "gone"))
+    assert main(["info"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("missing") == out.count("no record") == len(RECIPES)
+    assert "does not hold" in " ".join(out.split())
+    monkeypatch.setenv("CVAE_SCALE", "huge")
+    assert main(["info"]) == 2
+    assert "CVAE_SCALE is 'huge': choose one of smoke, cpu, gpu" in one_line(capsys)
+
+
+# As a process.
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "cvae_lib", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        # a process started in the background ignores Ctrl-C, and so would its child
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+    )
+
+
+def test_help_answers_without_pytorch() -> None:
+    code = (
+        "import sys; from cvae_lib.cli import main; main(['--help']); print('torch' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.rstrip().endswith("False")
+
+
+def test_a_mistake_exits_with_2(tmp_path: Path, trained: str) -> None:
+    out = str(tmp_path / "x.png")
+    process = start("sample", "a fast car", "--out", out, "--model", trained)
+    stdout, stderr = process.communicate(timeout=300)
+    assert process.returncode == 2 and stdout == ""
+    assert stderr.startswith("cvae: no garment word in 'a fast car'") and stderr.count("\n") == 1
+
+
+def test_ctrl_c_exits_with_130_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    command = ["train", "fashion-concat", "--out", str(path), "--images", "640", "--epochs", "2"]
+    command += ["--batch-size", "32", "--device", "cpu"]
+    process = start(*command)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("epoch 1 of 2")
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 130, stderr
+    assert stderr.splitlines()[-1] == f"cvae: interrupted; the same command goes on from {path}"
+    process = start(*command)
+    stdout, stderr = process.communicate(timeout=300)
+    assert process.returncode == 0, stderr
+    assert "epoch 1 of 2" not in stdout and "epoch 2 of 2" in stdout
+    assert "fashion-concat after 2 epochs" in stdout

@@ -1,0 +1,96 @@
+"""Posteriors of a whole set and the prior fitted to them."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from cvae_lib.data import FASHION_CLASSES, ImageSet
+from cvae_lib.latent import aggregated_moments, encode_set, fit_prior
+from cvae_lib.models import VAE, ConcatConditionalVAE
+
+
+@pytest.fixture
+def images(tiny) -> ImageSet:
+    return tiny[0]
+
+
+@pytest.mark.parametrize("cls", [VAE, ConcatConditionalVAE])
+def test_encode_set_is_encode_in_order_whatever_the_batch(cls, images: ImageSet) -> None:
+    torch.manual_seed(0)
+    model = cls(8).train()
+    mu, logvar = encode_set(model, images, batch_size=100)
+    expected = model.encode(images.pixels(), images.labels)
+    assert not model.training and not mu.requires_grad
+    torch.testing.assert_close(mu, expected[0].detach())
+    torch.testing.assert_close(logvar, expected[1].detach())
+
+
+def test_aggregated_moments_are_those_of_the_mixture(generator: torch.Generator) -> None:
+    mu = torch.randn(50, 3, generator=generator) @ torch.randn(3, 3, generator=generator)
+    logvar = torch.randn(50, 3, generator=generator)
+    mean, covariance = aggregated_moments(mu, logvar)
+    noise = torch.randn(20_000, 50, 3, generator=generator)
+    draws = (mu + (0.5 * logvar).exp() * noise).flatten(0, 1)
+    torch.testing.assert_close(mean, draws.mean(0), rtol=0, atol=0.02)
+    # torch.cov divides by N − 1 = 49, the mixture's own covariance by 50.
+    torch.testing.assert_close(covariance, torch.cov(draws.T), rtol=0.03, atol=0.05)
+
+
+def test_aggregated_moments_by_hand() -> None:
+    mu = torch.tensor([[0.0, 1.0], [2.0, 3.0]])
+    logvar = torch.tensor([[1.0, 4.0], [3.0, 6.0]]).log()
+    mean, covariance = aggregated_moments(mu, logvar)
+    assert mean.tolist() == [1, 2]
+    np.testing.assert_allclose(covariance, [[2 + 2, 2], [2, 2 + 5]], rtol=1e-6)
+
+
+def test_fit_prior_gives_each_class_its_own_gaussian(images: ImageSet) -> None:
+    torch.manual_seed(0)
+    model = ConcatConditionalVAE(4)
+    fit_prior(model, images)
+    mu, logvar = encode_set(model, images)
+    for label in range(10):
+        of_class = images.labels == label
+        mean, covariance = aggregated_moments(mu[of_class], logvar[of_class])
+        torch.testing.assert_close(model.prior_mean[label], mean)
+        scale = model.prior_scale[label]
+        torch.testing.assert_close(scale @ scale.T, covariance)
+        asked = torch.full((20_000,), label)
+        z, _ = model.sample_latent(asked, torch.Generator().manual_seed(0))
+        torch.testing.assert_close(z.mean(0), mean, rtol=0, atol=0.05)
+        torch.testing.assert_close(torch.cov(z.T), covariance, rtol=0, atol=0.05)
+
+
+def test_fit_prior_of_an_unconditional_model_pools_all_classes(images: ImageSet) -> None:
+    torch.manual_seed(0)
+    model = VAE(4)
+    fit_prior(model, images)
+    mean, covariance = aggregated_moments(*encode_set(model, images))
+    torch.testing.assert_close(model.prior_mean, mean[None])
+    torch.testing.assert_close(model.prior_scale[0] @ model.prior_scale[0].T, covariance)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_class_with_too_few_images(count: int, images: ImageSet) -> None:
+    others = images.labels != 7
+    ones = (~others).nonzero()[:count, 0]
+    few = images.subset(torch.cat([others.nonzero()[:, 0], ones]))
+    model = ConcatConditionalVAE(4)
+    with pytest.raises(ValueError, match=f"at least 2 images of each class .* got {count}"):
+        fit_prior(model, few)
+    assert not model.prior_mean.any()
+
+
+def blank(labels: Tensor) -> ImageSet:
+    images = torch.zeros(len(labels), 1, 28, 28, dtype=torch.uint8)
+    return ImageSet(images, labels, FASHION_CLASSES)
+
+
+def test_equal_images_still_give_a_prior_with_the_posteriors_width() -> None:
+    torch.manual_seed(0)
+    model, data = ConcatConditionalVAE(4), blank(torch.arange(10).repeat(2))
+    fit_prior(model, data)
+    _, logvar = encode_set(model, data)
+    deviations = model.prior_scale.diagonal(dim1=1, dim2=2)
+    torch.testing.assert_close(deviations, (0.5 * logvar[:10]).exp())

@@ -1,0 +1,240 @@
+"""Image and latent measures, against scikit-image, scipy and closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch import Tensor
+
+from cvae_lib.metrics import (
+    class_agreement,
+    frechet_distance,
+    judge_features,
+    knn_probe,
+    linear_probe,
+    mse,
+    psnr,
+    sse,
+    ssim,
+)
+from cvae_lib.models import FashionJudge
+
+
+def pairs(channels: int, height: int = 28, width: int = 28) -> tuple[Tensor, Tensor]:
+    """Five pairs of images, from nearly equal to unrelated."""
+    generator = torch.Generator().manual_seed(channels)
+    x = torch.rand(5, channels, height, width, generator=generator)
+    noise = torch.rand(5, channels, height, width, generator=generator)
+    return x, torch.lerp(x, noise, torch.linspace(0.05, 1, 5).view(5, 1, 1, 1))
+
+
+# Pairs of pictures
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(28, 28), (11, 11), (12, 40)])
+def test_ssim_is_that_of_scikit_image(channels: int, size: tuple[int, int]) -> None:
+    x, y = pairs(channels, *size)
+    expected = [
+        structural_similarity(
+            a.double().numpy(), b.double().numpy(), channel_axis=0, data_range=1,
+            gaussian_weights=True, use_sample_covariance=False, sigma=1.5,
+        )
+        for a, b in zip(x, y, strict=True)
+    ]  # fmt: skip
+    assert ssim(x, y).tolist() == pytest.approx(expected, abs=1e-6)
+    assert expected[0] > 0.9 and expected[-1] < 0.3
+
+
+def test_ssim_of_real_garments_is_that_of_scikit_image(fashion) -> None:
+    x = fashion["test"].pixels(slice(20))
+    y = torch.nn.functional.avg_pool2d(x, 3, 1, 1)
+    expected = [
+        structural_similarity(
+            a[0].double().numpy(), b[0].double().numpy(), data_range=1, gaussian_weights=True,
+            use_sample_covariance=False, sigma=1.5,
+        )
+        for a, b in zip(x, y, strict=True)
+    ]  # fmt: skip
+    assert ssim(x, y).tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_ssim_is_one_of_itself_symmetric_and_negative_of_the_inverse() -> None:
+    x, y = pairs(1)
+    torch.testing.assert_close(ssim(x, x), torch.ones(5))
+    torch.testing.assert_close(ssim(x, y), ssim(y, x))
+    assert (ssim(x, 1 - x) < 0).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_psnr_is_that_of_scikit_image(channels: int) -> None:
+    x, y = pairs(channels)
+    expected = [
+        peak_signal_noise_ratio(a.numpy(), b.numpy(), data_range=1)
+        for a, b in zip(x, y, strict=True)
+    ]
+    assert psnr(x, y).tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def test_psnr_of_equal_images_is_infinite() -> None:
+    x, _ = pairs(1)
+    assert psnr(x, x).tolist() == [math.inf] * 5
+
+
+def test_squared_errors_by_hand() -> None:
+    x, y = torch.zeros(2, 1, 2, 2), torch.zeros(2, 1, 2, 2)
+    y[0, 0, 0, 0], y[1] = 0.5, 1.0
+    assert sse(x, y).tolist() == [0.25, 4.0]
+    assert mse(x, y).tolist() == [0.0625, 1.0]
+
+
+@pytest.mark.parametrize("measure", [sse, mse, psnr, ssim])
+def test_pairs_must_be_batches_of_one_shape(measure) -> None:
+    with pytest.raises(ValueError, match=r"of one shape, got \(2, 1, 28, 28\), \(1, 1, 28, 28\)"):
+        measure(torch.zeros(2, 1, 28, 28), torch.zeros(1, 1, 28, 28))
+    with pytest.raises(ValueError, match=r"got \(28, 28\), \(28, 28\)"):
+        measure(torch.zeros(28, 28), torch.zeros(28, 28))
+
+
+def test_ssim_needs_room_for_its_window() -> None:
+    with pytest.raises(ValueError, match=r"at least 11 × 11, got \(2, 1, 10, 28\)"):
+        ssim(torch.zeros(2, 1, 10, 28), torch.zeros(2, 1, 10, 28))
+
+
+# Fréchet distance
+
+
+def features(count: int, seed: int, scale: float = 1.0, shift: float = 0.0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    mixing = torch.randn(6, 6, generator=generator, dtype=torch.float64)
+    normal = torch.randn(count, 6, generator=generator, dtype=torch.float64)
+    return scale * normal @ mixing + shift
+
+
+def frechet_by_scipy(a: np.ndarray, b: np.ndarray) -> float:
+    shift = a.mean(0) - b.mean(0)
+    cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    root = scipy.linalg.sqrtm(cov_a @ cov_b).real
+    return float(shift @ shift + np.trace(cov_a + cov_b - 2 * root))
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.3, 2.0), (4.0, -1.0)])
+def test_frechet_distance_is_that_of_scipy(scale: float, shift: float) -> None:
+    a, b = features(200, 0), features(300, 1, scale, shift)
+    expected = frechet_by_scipy(a.numpy(), b.numpy())
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-9)
+    assert frechet_distance(b, a) == pytest.approx(expected, rel=1e-9)
+
+
+def test_frechet_distance_of_two_known_gaussians(generator: torch.Generator) -> None:
+    """For diagonal covariances it is ‖Δμ‖² + Σ (σ_a − σ_b)²."""
+    sigma_a, sigma_b = torch.tensor([1.0, 2.0, 0.5]), torch.tensor([2.0, 1.0, 0.5])
+    shift = torch.tensor([1.0, 0.0, -2.0])
+    a = sigma_a * torch.randn(200_000, 3, generator=generator)
+    b = sigma_b * torch.randn(200_000, 3, generator=generator) + shift
+    assert frechet_distance(a, b) == pytest.approx(5.0 + 2.0, rel=0.02)
+
+
+def test_frechet_distance_of_equal_sets_is_zero() -> None:
+    a = features(200, 0)
+    assert frechet_distance(a, a[torch.randperm(200)]) == pytest.approx(0, abs=1e-9)
+
+
+def test_frechet_distance_of_degenerate_features_is_finite() -> None:
+    """Fewer examples than dimensions, and dead features: covariances without full rank."""
+    a, b = features(4, 0), features(4, 1)
+    a[:, 0] = b[:, 0] = 0
+    assert 0 < frechet_distance(a, b) < math.inf
+    constant = torch.ones(10, 6)
+    assert frechet_distance(constant, constant + 1) == pytest.approx(6)
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (0, 6), (6,)])
+def test_frechet_distance_needs_two_examples(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"\(N, D\) with N ≥ 2, got \("):
+        frechet_distance(features(5, 0), torch.zeros(shape))
+    with pytest.raises(ValueError, match=r"\(N, D\) with N ≥ 2, got \("):
+        frechet_distance(torch.zeros(shape), features(5, 0))
+
+
+def test_frechet_distance_needs_one_feature_space() -> None:
+    with pytest.raises(ValueError, match=r"one number of features, got 6 and 4"):
+        frechet_distance(features(5, 0), torch.zeros(5, 4))
+
+
+# The judge
+
+
+class GreyJudge:
+    """Sees the class that the mean grey stands for: class k is a picture of grey k / 10."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def features(self, x: Tensor) -> Tensor:
+        self.batches.append(len(x))
+        return x.flatten(1)[:, :3]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        self.batches.append(len(x))
+        return -(x.mean((1, 2, 3)).unsqueeze(1) - torch.arange(10) / 10).abs()
+
+
+def test_class_agreement_is_the_share_that_the_judge_sees() -> None:
+    labels = torch.arange(10)
+    images = (labels / 10).view(10, 1, 1, 1).expand(10, 1, 4, 4)
+    judge = GreyJudge()
+    assert class_agreement(judge, images, labels, batch_size=4) == 1.0
+    assert judge.batches == [4, 4, 2]
+    assert class_agreement(judge, images, labels.roll(1)) == 0.0
+    half = labels.clone()
+    half[:5] = 9
+    assert class_agreement(judge, images, half) == 0.5
+
+
+def test_judge_features_come_in_order_whatever_the_batch() -> None:
+    judge = GreyJudge()
+    images = torch.rand(10, 1, 4, 4)
+    found = judge_features(judge, images, batch_size=3)
+    assert torch.equal(found, images.flatten(1)[:, :3]) and judge.batches == [3, 3, 3, 1]
+
+
+def test_a_network_can_judge() -> None:
+    judge, images = FashionJudge(width=4).eval(), torch.rand(5, 1, 28, 28)
+    found = judge_features(judge, images, batch_size=2)
+    assert found.shape == (5, 64) and not found.requires_grad
+    torch.testing.assert_close(found, judge.features(images).detach())
+    labels = judge(images).argmax(1)
+    assert class_agreement(judge, images, labels, batch_size=2) == 1.0
+
+
+# Probes
+
+
+@pytest.mark.parametrize("probe", [knn_probe, linear_probe])
+def test_probes_read_separable_classes(probe, generator: torch.Generator) -> None:
+    labels = torch.arange(600) % 3
+    centres = torch.tensor([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]])
+    latents = centres[labels] + torch.randn(600, 2, generator=generator)
+    score = probe(latents[:400], labels[:400], latents[400:], labels[400:])
+    assert score > 0.98
+    scaled = latents * torch.tensor([1.0, 1000.0])  # a wide dimension does not drown the other
+    assert probe(scaled[:400], labels[:400], scaled[400:], labels[400:]) == pytest.approx(score)
+
+
+@pytest.mark.parametrize("probe", [knn_probe, linear_probe])
+def test_probes_find_nothing_in_noise(probe, generator: torch.Generator) -> None:
+    latents = torch.randn(1500, 4, generator=generator)
+    labels = torch.randint(10, (1500,), generator=generator)
+    assert probe(latents[:1000], labels[:1000], latents[1000:], labels[1000:]) < 0.17
+
+
+def test_only_the_neighbours_see_classes_that_no_line_parts(generator: torch.Generator) -> None:
+    latents = torch.randn(1500, 2, generator=generator)
+    labels = (latents.norm(dim=1) > 1.2).long()  # a disc and the ring around it
+    parts = latents[:1000], labels[:1000], latents[1000:], labels[1000:]
+    assert knn_probe(*parts) > 0.95 > 0.7 > linear_probe(*parts)
+    assert knn_probe(*parts, neighbours=1) != knn_probe(*parts, neighbours=50)

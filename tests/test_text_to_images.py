@@ -1,0 +1,87 @@
+"""From a text to pictures: a row for each mention, drawn by whatever model it is given."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from cvae_lib.models import VAE, ConcatConditionalVAE, FashionJudge
+from cvae_lib.text import text_to_images
+
+TEXT = "two hoodies and a handbag"
+
+
+class Painter:
+    """Paints every picture in the grey of its label, and notes how it was asked."""
+
+    conditional = True
+
+    def sample(
+        self, condition: Tensor, generator: torch.Generator | None, temperature: float
+    ) -> Tensor:
+        self.asked = generator, temperature
+        return (condition / 10).view(-1, 1, 1, 1).expand(-1, 1, 28, 28)
+
+
+@pytest.fixture(scope="module")
+def model() -> ConcatConditionalVAE:
+    torch.manual_seed(0)
+    return ConcatConditionalVAE(16).eval()
+
+
+def test_every_row_is_its_mention() -> None:
+    images, labels = text_to_images(Painter(), "a bag, boots and another bag", n=3)
+    assert labels == [8, 9, 8]
+    assert images.shape == (3, 3, 1, 28, 28)
+    for row, label in zip(images, labels, strict=True):
+        assert torch.equal(row, torch.full_like(row, label / 10))
+
+
+def test_generator_and_temperature_reach_the_model(generator: torch.Generator) -> None:
+    painter = Painter()
+    text_to_images(painter, TEXT, 1, generator, 0.5)
+    assert painter.asked == (generator, 0.5)
+
+
+def test_a_real_model_draws_grey_values(model: ConcatConditionalVAE) -> None:
+    images, labels = text_to_images(model, TEXT)
+    assert labels == [2, 8] and images.shape == (2, 4, 1, 28, 28)
+    assert images.min() >= 0 and images.max() <= 1 and not images.requires_grad
+
+
+def test_one_seed_one_picture(model: ConcatConditionalVAE) -> None:
+    first, again, other = (
+        text_to_images(model, TEXT, 2, torch.Generator().manual_seed(seed))[0] for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert not torch.equal(first[0, 0], first[0, 1])  # the pictures of a row differ
+
+
+def test_without_temperature_a_row_repeats_one_picture(model: ConcatConditionalVAE) -> None:
+    row = text_to_images(model, "dress", 3, temperature=0)[0][0]
+    assert torch.allclose(row[0], row[1], atol=1e-6) and torch.allclose(row[0], row[2], atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [0, -1])
+def test_fewer_than_one_picture(model: ConcatConditionalVAE, n: int) -> None:
+    with pytest.raises(ValueError, match=f"n is {n}; want at least 1"):
+        text_to_images(model, TEXT, n)
+
+
+@pytest.mark.parametrize("unconditional", [VAE(4), FashionJudge(4)])
+def test_a_model_without_labels_is_refused(unconditional: object) -> None:
+    name = type(unconditional).__name__
+    with pytest.raises(ValueError, match=f"{name} takes no label.*fashion-concat"):
+        text_to_images(unconditional, TEXT)
+
+
+def test_other_mistakes_come_through(model: ConcatConditionalVAE) -> None:
+    with pytest.raises(ValueError, match="no garment word in 'a fast car'"):
+        text_to_images(model, "a fast car")
+    with pytest.raises(TypeError, match="want a str"):
+        text_to_images(model, 7)  # type: ignore[arg-type]
+    for temperature in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="temperature must be at least 0"):
+            text_to_images(model, TEXT, temperature=temperature)

@@ -1,0 +1,159 @@
+"""The notice, the table, and the box that draws what is typed into it."""
+
+import html
+import io
+from html.parser import HTMLParser
+
+import ipywidgets
+import matplotlib.image
+import pytest
+import torch
+
+from cvae_lib.data import FASHION_CLASSES, ImageSet
+from cvae_lib.models import ConcatConditionalVAE
+from cvae_lib.widgets import MAX_ROWS, data_notice, prompt_box, table
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def some_images(real: bool) -> ImageSet:
+    return ImageSet(
+        torch.zeros(1234, 1, 28, 28, dtype=torch.uint8),
+        torch.zeros(1234, dtype=torch.int64),
+        FASHION_CLASSES,
+        source="/home/somebody/data",
+        real=real,
+    )
+
+
+class Box:
+    """A prompt box and its four parts."""
+
+    def __init__(self, **options: object) -> None:
+        torch.manual_seed(0)
+        model = ConcatConditionalVAE(latent_dim=4).eval()
+        self.whole = prompt_box(model, **options)  # type: ignore[arg-type]
+        self.field, self.slider, self.said, self.picture = self.whole.children
+
+    @property
+    def size(self) -> tuple[int, int]:
+        rows, columns, _ = matplotlib.image.imread(io.BytesIO(bytes(self.picture.value))).shape
+        return rows, columns
+
+
+# --- the notice ------------------------------------------------------------------------------
+
+
+def test_the_notice_names_real_data_and_no_path() -> None:
+    text = data_notice(some_images(real=True)).data
+    assert "real Fashion-MNIST" in text and "1,234" in text
+    assert "Warning" not in text and "somebody" not in text
+
+
+def test_the_notice_warns_of_stand_ins() -> None:
+    text = data_notice(some_images(real=False)).data
+    assert "Warning: this is not Fashion-MNIST" in text and "1,234" in text
+    assert "real Fashion-MNIST" not in text and "somebody" not in text
+
+
+# --- the table -------------------------------------------------------------------------------
+
+
+class Cells(HTMLParser):
+    """The text of each cell, row by row."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_data(self, data: str) -> None:
+        self.rows[-1][-1] += data
+
+
+def test_a_table_rounds_and_keeps_the_order_of_columns() -> None:
+    rows = [
+        {"what": "a", "SSE": 12.345, "SSIM": 0.76543, "images": 55000},
+        {"what": "b", "SSE": 9.8765, "SSIM": -0.5},
+    ]
+    assert Cells(table(rows).data).rows == [
+        ["what", "SSE", "SSIM", "images"],
+        ["a", "12.3", "0.765", "55,000"],
+        ["b", "9.877", "-0.500", ""],
+    ]
+
+
+def test_a_table_shows_markup_as_text() -> None:
+    nasty = "<script>alert(1)</script>"
+    source = table([{nasty: nasty}]).data
+    assert "<script>" not in source
+    assert html.escape(nasty) in source
+
+
+def test_a_table_without_rows_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no rows"):
+        table([])
+
+
+# --- the box ---------------------------------------------------------------------------------
+
+
+def test_the_box_draws_its_first_text() -> None:
+    box = Box(text="two hoodies and a handbag", n=3)
+    assert isinstance(box.whole, ipywidgets.VBox)
+    assert bytes(box.picture.value).startswith(PNG)
+    assert box.said.value == "drawn: Pullover, Bag"
+
+
+def test_the_box_draws_a_row_for_each_garment() -> None:
+    box = Box(text="a boot", n=3)
+    one = box.size[0]
+    box.field.value = "a boot, a bag, a dress"
+    assert box.size[0] > 2.5 * one
+
+
+def test_another_text_or_seed_draws_anew_and_the_old_ones_come_back() -> None:
+    box = Box(text="a boot", n=2)
+    first = box.picture.value
+    box.field.value = "a bag"
+    assert box.picture.value != first and box.said.value == "drawn: Bag"
+    box.field.value = "a boot"
+    assert box.picture.value == first
+    box.slider.value = 1
+    assert box.picture.value != first
+    box.slider.value = 0
+    assert box.picture.value == first
+
+
+def test_the_seed_is_where_the_slider_starts() -> None:
+    assert Box(seed=7).picture.value != Box(seed=8).picture.value
+    assert Box(seed=1000).slider.value == 1000
+
+
+@pytest.mark.parametrize(
+    "text", ["a fast car", "", "   ", "一件衣服", "x" * 100_000, "<b>car</b>", "$x^2$"]
+)
+def test_a_text_that_cannot_be_drawn_gets_a_line_and_no_picture(text: str) -> None:
+    box = Box(n=1)
+    box.field.value = text
+    assert box.picture.layout.display == "none"
+    assert box.said.value and "\n" not in box.said.value and len(box.said.value) < 300
+    assert type(box.said) is ipywidgets.Label, "a Label shows markup as text"
+    box.field.value = "a bag"
+    assert box.picture.layout.display is None and box.said.value == "drawn: Bag"
+
+
+def test_a_bad_first_text_raises_nothing() -> None:
+    assert "no garment word in 'a fast car'" in Box(text="a fast car").said.value
+
+
+def test_many_garments_are_cut_to_what_fits() -> None:
+    box = Box(text="boot " * 1000, n=1)
+    assert f"the first {MAX_ROWS} of" in box.said.value
+    assert box.size[0] < 800
