@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor
 
 from cvae_lib.data.containers import ImageSet, to_unit
+from cvae_lib.losses import reparameterize
 from cvae_lib.models import VAE
 
 
@@ -22,15 +25,18 @@ def encode_set(model: VAE, data: ImageSet, batch_size: int = 1000) -> tuple[Tens
     return mu, logvar
 
 
-def fit_prior(model: VAE, data: ImageSet, width: float = 1.0) -> None:
-    """Fit one full-covariance Gaussian per class to the posteriors of ``data``; `sample` uses it.
+def fit_prior(model: VAE, data: ImageSet, width: float = 1.0, seed: int = 0) -> None:
+    """Fit Gaussians with full covariances to the posteriors of each class; `sample` uses them.
 
-    The Gaussian has the mean and covariance of the class's aggregated posterior: the covariance
-    of the μ plus the mean of the σ². An unconditional model gets one for all classes.
+    With one component a class (`prior_components` of the model) the Gaussian has the mean and
+    covariance of the class's aggregated posterior: the covariance of the μ plus the mean of the
+    σ². With more, a mixture is fitted by EM to one draw of z from each posterior. An unconditional
+    model gets one fit for all classes.
 
     Args:
-        width: scales the standard deviations. The codes of a class are no Gaussian, so the tails
-            of one fitted to them lie where no picture was ever encoded; below 1 leaves them out.
+        width: scales the standard deviations. The codes of a class are no Gaussians, so the tails
+            of those fitted to them lie where no picture was ever encoded; below 1 leaves them out.
+        seed: of the draws and of EM's start.
 
     Raises:
         ValueError: if a class has too few images to fit a covariance, or for a width ≤ 0.
@@ -41,12 +47,44 @@ def fit_prior(model: VAE, data: ImageSet, width: float = 1.0) -> None:
         raise ValueError(f"width must be positive, got {width}")
     mu, logvar = encode_set(model, data)
     labels = data.labels.cpu() if model.conditional else torch.zeros(len(data), dtype=torch.long)
-    moments = [
-        aggregated_moments(mu[labels == c], logvar[labels == c])
-        for c in range(len(model.prior_mean))
-    ]
-    means, covariances = (torch.stack(parts) for parts in zip(*moments, strict=True))
-    model.set_prior(means, width**2 * covariances)
+    classes, components = model.prior_weight.shape
+    fits = []
+    for label in range(classes):
+        of_class = mu[labels == label], logvar[labels == label]
+        if components == 1:
+            mean, covariance = aggregated_moments(*of_class)
+            fits.append((mean[None], covariance[None], torch.ones(1)))
+        else:
+            fits.append(mixture(*of_class, components, seed))
+    means, covariances, weights = (torch.stack(parts) for parts in zip(*fits, strict=True))
+    model.set_prior(means, width**2 * covariances, weights)
+
+
+def mixture(
+    mu: Tensor, logvar: Tensor, components: int, seed: int = 0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Means (K, D), covariances (K, D, D) and weights (K,) of K Gaussians fitted by EM.
+
+    Fitted to one draw from each N(μ_n, σ_n²), with 10⁻³ added to the variances.
+    """
+    if len(mu) < 2 * components:
+        raise ValueError(
+            f"need at least {2 * components} images of each class to fit {components} Gaussians, "
+            f"got {len(mu)}"
+        )
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture  # seconds to import: for this fit alone
+
+    z = reparameterize(mu, logvar, torch.Generator().manual_seed(seed))
+    fitted = GaussianMixture(
+        components, reg_covar=1e-3, max_iter=30, init_params="k-means++", random_state=seed
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 30 rounds are enough to sample
+        fitted.fit(z.numpy())
+    parts = fitted.means_, fitted.covariances_, fitted.weights_
+    means, covariances, weights = (torch.from_numpy(part).float() for part in parts)
+    return means, covariances, weights
 
 
 def aggregated_moments(mu: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor]:

@@ -59,6 +59,7 @@ class VAE(nn.Module):
             "binarised" (Bernoulli on binarised pixels), "gaussian" (σ² = ½, squared error) or
             "optimal-sigma" (one σ for all pixels, the best one: Rybkin et al. 2021).
         upsampling: "article" or "even" (no checkerboard).
+        prior_components: Gaussians a class in the prior that `set_prior` takes.
 
     Sub-classes say how a label (B,) enters through `join_encoder` and `join_decoder`; here it
     does not. The observation log-variance is a buffer: fixed for "gaussian", followed during
@@ -74,10 +75,14 @@ class VAE(nn.Module):
         latent_dim: int = 128,
         likelihood: Likelihood = "bernoulli",
         upsampling: Upsampling = "article",
+        prior_components: int = 1,
     ) -> None:
         super().__init__()
-        if latent_dim < 1:
-            raise ValueError(f"latent_dim must be at least 1, got {latent_dim}")
+        if latent_dim < 1 or prior_components < 1:
+            raise ValueError(
+                f"latent_dim and prior_components must be at least 1, got {latent_dim} and "
+                f"{prior_components}"
+            )
         if likelihood not in losses.LIKELIHOODS:
             known = ", ".join(losses.LIKELIHOODS)
             raise ValueError(f"unknown likelihood {likelihood!r}: choose one of {known}")
@@ -93,10 +98,13 @@ class VAE(nn.Module):
         self.observation_logvar: Tensor
         self.register_buffer("observation_logvar", torch.tensor(losses.UNIT_WEIGHT_LOGVAR))
         classes = N_CLASSES if self.conditional else 1
+        shape = (classes, prior_components)
+        self.prior_weight: Tensor
         self.prior_mean: Tensor
         self.prior_scale: Tensor
-        self.register_buffer("prior_mean", torch.zeros(classes, latent_dim))
-        self.register_buffer("prior_scale", torch.eye(latent_dim).repeat(classes, 1, 1))
+        self.register_buffer("prior_weight", torch.full(shape, 1 / prior_components))
+        self.register_buffer("prior_mean", torch.zeros(*shape, latent_dim))
+        self.register_buffer("prior_scale", torch.eye(latent_dim).repeat(*shape, 1, 1))
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -105,6 +113,7 @@ class VAE(nn.Module):
             "latent_dim": self.latent_dim,
             "likelihood": self.likelihood,
             "upsampling": self.upsampling,
+            "prior_components": self.prior_weight.shape[1],
         }
 
     # How a label enters: the only thing the conditional models change.
@@ -189,8 +198,8 @@ class VAE(nn.Module):
             condition: labels (B,); for an unconditional model the number of images.
             generator: source of the noise.
             temperature: scales the noise around the prior's mean, ≥ 0.
-            fitted_prior: draw z from the Gaussian fitted per class by `set_prior`; it is N(0, I)
-                until then, and with False.
+            fitted_prior: draw z from the Gaussians that `set_prior` gave the class; that is
+                N(0, I) until then, and with False.
 
         Returns:
             (B, 1, 28, 28) in [0, 1].
@@ -225,31 +234,45 @@ class VAE(nn.Module):
         if not fitted_prior:
             return noise, labels
         which = torch.zeros(count, dtype=torch.long, device=device) if labels is None else labels
+        components = self.prior_weight.shape[1]
+        place = which * components
+        if components > 1:
+            chosen = torch.multinomial(self.prior_weight[which], 1, generator=generator)
+            place = place + chosen.squeeze(1)
+        scale = self.prior_scale.flatten(0, 1)
         scaled = torch.empty_like(noise)
-        for label in which.unique():
-            rows = which == label
-            scaled[rows] = noise[rows] @ self.prior_scale[label].T
-        return self.prior_mean[which] + scaled, labels
+        for index in place.unique():
+            rows = place == index
+            scaled[rows] = noise[rows] @ scale[index].T
+        return self.prior_mean.flatten(0, 1)[place] + scaled, labels
 
     @torch.no_grad()
-    def set_prior(self, mean: Tensor, covariance: Tensor) -> None:
-        """Let `sample` draw z from N(mean[c], covariance[c]) for class c.
+    def set_prior(self, mean: Tensor, covariance: Tensor, weight: Tensor | None = None) -> None:
+        """Let `sample` draw z for class c from the mixture of N(mean[c, k], covariance[c, k]).
 
         Args:
-            mean: (classes, latent_dim), one class for an unconditional model.
-            covariance: (classes, latent_dim, latent_dim), positive definite.
+            mean: (classes, components, latent_dim), one class for an unconditional model; with one
+                component that dimension may be left out, here and below.
+            covariance: (classes, components, latent_dim, latent_dim), positive definite.
+            weight: (classes, components), the components' probabilities; equal if None.
         """
-        expected = (*self.prior_mean.shape, self.latent_dim)
-        if mean.shape != self.prior_mean.shape or covariance.shape != expected:
+        if mean.ndim == 2:
+            mean, covariance = mean.unsqueeze(1), covariance.unsqueeze(1)
+        if weight is None:
+            weight = torch.full_like(self.prior_weight, 1 / self.prior_weight.shape[1])
+        shapes = (mean.shape, covariance.shape, weight.shape)
+        expected = (self.prior_mean.shape, self.prior_scale.shape, self.prior_weight.shape)
+        if shapes != expected:
             raise ValueError(
-                f"prior must be mean {tuple(self.prior_mean.shape)} and covariance {expected}, "
-                f"got {tuple(mean.shape)} and {tuple(covariance.shape)}"
+                "prior must be mean {}, covariance {} and weight {}".format(*map(tuple, expected))
+                + ", got {}, {} and {}".format(*map(tuple, shapes))
             )
         scale, failed = torch.linalg.cholesky_ex(covariance)
         if failed.any() or not mean.isfinite().all():
             raise ValueError("prior must have finite means and positive definite covariances")
         self.prior_mean.copy_(mean)
         self.prior_scale.copy_(scale)
+        self.prior_weight.copy_(weight)
 
     def check_condition(self, condition: Tensor | None, batch: int) -> Tensor | None:
         """Return the labels if they fit the model and the batch, None for a VAE without labels.
@@ -294,7 +317,7 @@ class AdditiveConditionalVAE(VAE):
 
     Args:
         embedding_std: standard deviation of the embeddings' initial values; the article leaves
-            `nn.Embedding`'s 1, which drowns the features they are added to (chapter 05).
+            `nn.Embedding`'s 1, far longer than the features they are added to (chapter 05).
     """
 
     conditional = True
@@ -304,10 +327,11 @@ class AdditiveConditionalVAE(VAE):
         latent_dim: int = 128,
         likelihood: Likelihood = "bernoulli",
         upsampling: Upsampling = "article",
+        prior_components: int = 1,
         embedding_std: float = 1.0,
     ) -> None:
         self.embedding_std = embedding_std
-        super().__init__(latent_dim, likelihood, upsampling)
+        super().__init__(latent_dim, likelihood, upsampling, prior_components)
 
     @property
     def architecture(self) -> dict[str, Any]:

@@ -100,6 +100,11 @@ BAD_FILES = {
         gzip.compress(GOOD)[:20] + b"\0\0\0" + gzip.compress(GOOD)[23:],
         "cannot be read .* delete it and get it again",
     ),
+    "gzip with a broken stream": (
+        "a.gz",
+        gzip.compress(GOOD)[:10] + b"\xff" * 40,
+        "cannot be read .* delete it and get it again",
+    ),
     "not gzip": ("a.gz", GOOD, "cannot be read .* delete it and get it again"),
     "a web page": ("a", b"<html>404</html>" * 9, "starts with '3c68746d', expected 00000803"),
     "labels for images": ("a", idx(PIXELS[0, 0], LABELS), "'00000801', expected 00000803"),

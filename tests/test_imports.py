@@ -15,7 +15,7 @@ LIBRARY = Path(cvae_lib.__file__).parent
 MAY_IMPORT: dict[str, set[str]] = {
     "checkpoint": set(),
     "data": set(),
-    "latent": {"data", "models"},
+    "latent": {"data", "losses", "models"},
     "losses": set(),
     "metrics": set(),
     "models": {"losses"},

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from cvae_lib.data import FASHION_CLASSES, ImageSet
-from cvae_lib.latent import aggregated_moments, encode_set, fit_prior
+from cvae_lib.latent import aggregated_moments, encode_set, fit_prior, mixture
 from cvae_lib.models import VAE, ConcatConditionalVAE
 
 
@@ -53,8 +53,8 @@ def test_fit_prior_gives_each_class_its_own_gaussian(images: ImageSet) -> None:
     for label in range(10):
         of_class = images.labels == label
         mean, covariance = aggregated_moments(mu[of_class], logvar[of_class])
-        torch.testing.assert_close(model.prior_mean[label], mean)
-        scale = model.prior_scale[label]
+        torch.testing.assert_close(model.prior_mean[label, 0], mean)
+        scale = model.prior_scale[label, 0]
         torch.testing.assert_close(scale @ scale.T, covariance)
         asked = torch.full((20_000,), label)
         z, _ = model.sample_latent(asked, torch.Generator().manual_seed(0))
@@ -67,8 +67,9 @@ def test_fit_prior_of_an_unconditional_model_pools_all_classes(images: ImageSet)
     model = VAE(4)
     fit_prior(model, images)
     mean, covariance = aggregated_moments(*encode_set(model, images))
-    torch.testing.assert_close(model.prior_mean, mean[None])
-    torch.testing.assert_close(model.prior_scale[0] @ model.prior_scale[0].T, covariance)
+    torch.testing.assert_close(model.prior_mean, mean[None, None])
+    scale = model.prior_scale[0, 0]
+    torch.testing.assert_close(scale @ scale.T, covariance)
 
 
 @pytest.mark.parametrize("count", [0, 1])
@@ -82,6 +83,22 @@ def test_a_class_with_too_few_images(count: int, images: ImageSet) -> None:
     assert not model.prior_mean.any()
 
 
+def test_width_scales_the_deviations_and_leaves_the_means(images: ImageSet) -> None:
+    torch.manual_seed(0)
+    model = ConcatConditionalVAE(4)
+    fit_prior(model, images)
+    mean, scale = model.prior_mean.clone(), model.prior_scale.clone()
+    fit_prior(model, images, width=0.5)
+    torch.testing.assert_close(model.prior_mean, mean)
+    torch.testing.assert_close(model.prior_scale, 0.5 * scale)
+
+
+@pytest.mark.parametrize("width", [0.0, -1.0, float("nan")])
+def test_wrong_width(width: float, images: ImageSet) -> None:
+    with pytest.raises(ValueError, match=f"width must be positive, got {width}"):
+        fit_prior(VAE(4), images, width)
+
+
 def blank(labels: Tensor) -> ImageSet:
     images = torch.zeros(len(labels), 1, 28, 28, dtype=torch.uint8)
     return ImageSet(images, labels, FASHION_CLASSES)
@@ -92,5 +109,37 @@ def test_equal_images_still_give_a_prior_with_the_posteriors_width() -> None:
     model, data = ConcatConditionalVAE(4), blank(torch.arange(10).repeat(2))
     fit_prior(model, data)
     _, logvar = encode_set(model, data)
-    deviations = model.prior_scale.diagonal(dim1=1, dim2=2)
+    deviations = model.prior_scale[:, 0].diagonal(dim1=1, dim2=2)
     torch.testing.assert_close(deviations, (0.5 * logvar[:10]).exp())
+
+
+def test_a_mixture_finds_the_clusters_it_was_drawn_from() -> None:
+    centres = torch.tensor([[-5.0, 0.0], [5.0, 1.0]])
+    which = (torch.arange(4000) % 4 == 0).long()  # one in four from the second
+    mu, logvar = centres[which], torch.full((4000, 2), 0.25).log()
+    means, covariances, weights = mixture(mu, logvar, 2)
+    order = means[:, 0].argsort()
+    torch.testing.assert_close(means[order], centres, rtol=0, atol=0.1)
+    torch.testing.assert_close(weights[order], torch.tensor([0.75, 0.25]), rtol=0, atol=0.01)
+    for covariance in covariances:
+        torch.testing.assert_close(covariance, 0.25 * torch.eye(2), rtol=0, atol=0.05)
+
+
+def test_fit_prior_fits_a_mixture_to_each_class(images: ImageSet) -> None:
+    torch.manual_seed(0)
+    model = ConcatConditionalVAE(4, prior_components=3)
+    fit_prior(model, images)
+    torch.testing.assert_close(model.prior_weight.sum(1), torch.ones(10))
+    mu, logvar = encode_set(model, images)
+    for label in (0, 9):
+        of_class = images.labels == label
+        mean, covariance = aggregated_moments(mu[of_class], logvar[of_class])
+        z, _ = model.sample_latent(torch.full((20_000,), label), torch.Generator().manual_seed(0))
+        # The mixture keeps the moments of the draws it was fitted to.
+        torch.testing.assert_close(z.mean(0), mean, rtol=0, atol=0.6)
+        torch.testing.assert_close(z.var(0), covariance.diagonal(), rtol=0.5, atol=0.1)
+
+
+def test_a_mixture_needs_enough_images() -> None:
+    with pytest.raises(ValueError, match=r"at least 6 images of each class to fit 3 .* got 5"):
+        mixture(torch.zeros(5, 2), torch.zeros(5, 2), 3)

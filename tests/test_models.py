@@ -95,8 +95,14 @@ def test_output_shapes(cls: type[VAE], latent_dim: int, x: Tensor) -> None:
 @pytest.mark.parametrize("cls", MODELS)
 def test_architecture_rebuilds_the_model(cls: type[VAE]) -> None:
     options = {"embedding_std": 0.02} if cls is AdditiveConditionalVAE else {}
-    model = cls(5, "gaussian", "even", **options)
-    expected = {"latent_dim": 5, "likelihood": "gaussian", "upsampling": "even", **options}
+    model = cls(5, "gaussian", "even", 2, **options)
+    expected = {
+        "latent_dim": 5,
+        "likelihood": "gaussian",
+        "upsampling": "even",
+        "prior_components": 2,
+        **options,
+    }
     assert model.architecture == expected
     cls(**model.architecture).load_state_dict(model.state_dict())
 
@@ -235,7 +241,7 @@ def test_film_starts_as_identity(x: Tensor) -> None:
 
 
 def plain_priors(model: VAE) -> dict[str, Tensor]:
-    return {"prior_mean": model.prior_mean, "prior_scale": model.prior_scale}
+    return {name: tensor for name, tensor in model.state_dict().items() if "prior" in name}
 
 
 def test_film_scales_and_shifts_each_channel() -> None:
@@ -330,7 +336,7 @@ def test_an_unconditional_model_samples_a_number_of_images() -> None:
 
 
 def some_prior(model: VAE) -> tuple[Tensor, Tensor]:
-    classes, size = model.prior_mean.shape
+    classes, _, size = model.prior_mean.shape
     mean = 3 * torch.randn(classes, size, generator=seeded(3))
     root = torch.randn(classes, size, size, generator=seeded(4))
     return mean, root @ root.mT + torch.eye(size)
@@ -357,6 +363,22 @@ def test_each_row_is_drawn_from_the_prior_of_its_own_label() -> None:
     model.set_prior(mean, 1e-8 * covariance)
     z, _ = model.sample_latent(LABELS, seeded())
     torch.testing.assert_close(z, mean[LABELS], rtol=0, atol=1e-2)
+
+
+def test_a_mixture_draws_each_component_as_often_as_its_weight_says() -> None:
+    torch.manual_seed(0)
+    model = VAE(2, prior_components=3)
+    mean = torch.tensor([[[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]]])
+    covariance = torch.eye(2).repeat(1, 3, 1, 1) * torch.tensor([1.0, 0.25, 4.0]).view(1, 3, 1, 1)
+    weight = torch.tensor([[0.5, 0.3, 0.2]])
+    model.set_prior(mean, covariance, weight)
+    z, _ = model.sample_latent(30_000, seeded())
+    nearest = torch.cdist(z, mean[0]).argmin(1)
+    shares = nearest.bincount() / len(z)
+    torch.testing.assert_close(shares, weight[0], rtol=0, atol=0.015)
+    for component, deviation in enumerate((1.0, 0.5, 2.0)):
+        spread = z[nearest == component].std(0)
+        torch.testing.assert_close(spread, torch.full((2,), deviation), rtol=0.05, atol=0)
 
 
 def test_without_a_fitted_prior_z_is_standard_normal() -> None:
@@ -462,16 +484,20 @@ def test_wrong_constructor_arguments() -> None:
         VAE(likelihood="poisson")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="unknown upsampling 'bilinear': choose 'article' or"):
         VAE(upsampling="bilinear")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="latent_dim must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="must be at least 1, got 0 and 1"):
         VAE(latent_dim=0)
+    with pytest.raises(ValueError, match="must be at least 1, got 128 and 0"):
+        VAE(prior_components=0)
 
 
 def test_wrong_prior() -> None:
     model = make(VAE)
-    with pytest.raises(ValueError, match=r"mean \(1, 8\) and covariance \(1, 8, 8\), got \(8,\)"):
+    with pytest.raises(ValueError, match=r"mean \(1, 1, 8\), covariance .*, got \(8,\)"):
         model.set_prior(torch.zeros(8), torch.eye(8)[None])
-    with pytest.raises(ValueError, match=r"got \(1, 8\) and \(8, 8\)"):
-        model.set_prior(torch.zeros(1, 8), torch.eye(8))
+    with pytest.raises(ValueError, match=r"got \(1, 1, 8\), \(1, 1, 8, 9\) and \(1, 1\)"):
+        model.set_prior(torch.zeros(1, 8), torch.zeros(1, 8, 9))
+    with pytest.raises(ValueError, match=r"weight \(1, 1\), got .* and \(1, 3\)"):
+        model.set_prior(torch.zeros(1, 8), torch.eye(8)[None], torch.ones(1, 3))
 
 
 def test_a_prior_that_is_refused_leaves_the_former_one() -> None:
