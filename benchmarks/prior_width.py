@@ -4,8 +4,9 @@
 
 Draws 10,000 garments from the mixture of Gaussians per class that was fitted to the training set's
 latents, at several widths, and compares them with the 5,000 validation images: how often the judge
-sees the class asked for, and the Fréchet distance. The recipe takes the largest width at which drawn garments are
-recognised at least as often as real ones. Writes benchmarks/records/prior_width.json.
+sees the class asked for, and the Fréchet distance. The recipe takes the largest width at which
+drawn garments are recognised at least as often as real ones. Writes the sweep to
+benchmarks/records/prior_width.json.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from cvae_lib.text import text_to_images
 from cvae_lib.train import NonFiniteLossError
 
 Captured = pytest.CaptureFixture[str]
-TINY = ["--epochs", "1", "--images", "64", "--batch-size", "32", "--device", "cpu"]
+TINY = ["--epochs", "1", "--images", "200", "--batch-size", "32", "--device", "cpu"]
 FIND = fashion.find_fashion_mnist
 
 
