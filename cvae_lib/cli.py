@@ -151,7 +151,7 @@ def sample(
     n: Annotated[int, typer.Option("--n", help="Pictures of each garment.")] = 4,
     seed: Annotated[int, typer.Option(help="Another seed draws other pictures.")] = 0,
     temperature: Annotated[
-        float, typer.Option(help="0 draws the typical garment, 1 the whole variety.")
+        float, typer.Option(help="0 draws only the most typical garments, 1 the whole variety.")
     ] = 1.0,
 ) -> None:
     """Draw the garments that a text mentions: one PNG, a row of pictures for each."""

@@ -197,7 +197,7 @@ class VAE(nn.Module):
         Args:
             condition: labels (B,); for an unconditional model the number of images.
             generator: source of the noise.
-            temperature: scales the noise around the prior's mean, ≥ 0.
+            temperature: scales the noise around the prior's means, ≥ 0; 0 draws only the means.
             fitted_prior: draw z from the Gaussians that `set_prior` gave the class; that is
                 N(0, I) until then, and with False.
 

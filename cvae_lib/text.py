@@ -187,7 +187,7 @@ def text_to_images(
     Args:
         model: a conditional model of `cvae_lib.models`, in eval mode.
         generator: source of the noise, on the model's device.
-        temperature: scales the noise, at least 0; 0 draws the same typical picture n times.
+        temperature: scales the noise, at least 0; 0 draws only the means of the class's prior.
 
     Returns:
         Images (M, n, 1, 28, 28) in [0, 1] and the M labels, in the order of the text.

@@ -221,7 +221,9 @@ def fastest_settings(device: torch.device) -> tuple[torch.dtype, bool]:
     if device.type == "cuda":
         fast = torch.cuda.get_device_capability(device) >= (8, 0)
     else:
-        fast = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+        # not every version of torch has it
+        supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+        fast = device.type == "cpu" and supported()
     return (torch.bfloat16 if fast else torch.float32), fast
 
 

@@ -8,6 +8,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from cvae_lib.data.containers import check_labels
+
 SIZE = 28  # pixels a side, as in Fashion-MNIST
 CLASSES = 10
 _FINE = 2 * SIZE  # garments are drawn at twice the size, then averaged
@@ -360,9 +362,7 @@ def draw_garments(labels: Tensor, seed: int = 0) -> Tensor:
         raise ValueError(
             f"labels are {labels.dtype} of shape {tuple(labels.shape)}; want torch.int64 (N,)"
         )
-    wrong = labels[(labels < 0) | (labels >= CLASSES)]
-    if len(wrong):
-        raise ValueError(f"label {int(wrong[0])} is not a class; want 0..{CLASSES - 1}")
+    check_labels(labels, CLASSES)
     generator = torch.Generator().manual_seed(seed)
     images = torch.empty(len(labels), 1, SIZE, SIZE, dtype=torch.uint8)
     for start in range(0, len(labels), _CHUNK):
