@@ -6,22 +6,18 @@ Draws 10,000 garments from the mixture of Gaussians per class that was fitted to
 latents, at several widths, and compares them with the 5,000 validation images: how often the judge
 sees the class asked for, and the Fréchet distance. The recipe takes the largest width at which
 drawn garments are recognised at least as often as real ones. Writes the sweep to
-benchmarks/records/prior_width.json.
+cvae_lib/records/prior-width.
 """
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
-from cvae_lib import metrics
+from cvae_lib import metrics, records
 from cvae_lib.data import fashion_mnist
 from cvae_lib.latent import fit_prior
 from cvae_lib.pretrained import load_pretrained, measure_samples
 
 MODEL = "fashion-concat-sigma"
 WIDTHS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
-RECORD = Path(__file__).parent / "records" / "prior_width.json"
 
 
 def main() -> None:
@@ -40,9 +36,8 @@ def main() -> None:
         print(rows[-1], flush=True)
     chosen = max(row["width"] for row in rows if row["class_agreement"] >= target)
     print(f"chosen width: {chosen}")
-    record = {"model": MODEL, "real_agreement": target, "rows": rows, "chosen": chosen}
-    RECORD.parent.mkdir(exist_ok=True)
-    RECORD.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    result = {"model": MODEL, "real_agreement": target, "rows": rows, "chosen": chosen}
+    records.write_run("prior-width", MODEL, result)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": set(),
     "models": {"losses"},
     "plots": set(),
+    "records": {"checkpoint"},
     "scale": set(),
     "text": set(),
     "train": {"checkpoint", "data", "losses", "plots"},

@@ -1,0 +1,137 @@
+"""Concat, add or FiLM? The article's question, over seeds, and what the gap is made of.
+
+    python benchmarks/conditioning.py              # every run that has no record yet
+    python benchmarks/conditioning.py film concat  # those of two arms
+
+Every arm has the article's size and training: 128 latent units, binary cross-entropy, Adam at a
+constant 10⁻³, batches of 128. All get 10 epochs of the 55,000 training images, and are measured on
+the 10,000 test images with float16 weights. Arms and seeds were written down before the first run;
+every run is kept. One thread a run. Records: cvae_lib/records/conditioning.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from cvae_lib import metrics, models, records
+from cvae_lib.data import ImageSet, fashion_mnist
+from cvae_lib.latent import encode_set
+from cvae_lib.models import VAE
+from cvae_lib.pretrained import hardware, library_commit, load_pretrained, measure
+from cvae_lib.train import TrainConfig, fit
+
+EXPERIMENT = "conditioning"
+EPOCHS = 10
+PROBE_IMAGES = 10_000  # training images whose latents the probes learn from
+SMALL = 0.02  # standard deviation of a small embedding's initial values
+WEIGHTS = Path("runs") / EXPERIMENT
+
+
+class HiddenAdditiveVAE(models.AdditiveConditionalVAE):
+    """Adds the decoder's label embedding one layer later: to the 2048 features, not to z.
+
+    The shift may then leave the column space of the decoder's first layer, as concat's may.
+    """
+
+    def add_condition(self) -> None:
+        super().add_condition()
+        self.decoder_embedding = nn.Embedding(models.N_CLASSES, models.FEATURES)
+        nn.init.normal_(self.decoder_embedding.weight, std=self.embedding_std)
+
+    def join_decoder(self, z: Tensor, condition: Tensor | None) -> Tensor:
+        return self.decoder_input(z) + self.decoder_embedding(condition)
+
+
+def additive(encoder_std: float, decoder_std: float) -> VAE:
+    """The article's additive CVAE with these initial standard deviations of its embeddings."""
+    model = models.AdditiveConditionalVAE()
+    with torch.no_grad():
+        model.encoder_embedding.weight.mul_(encoder_std)
+        model.decoder_embedding.weight.mul_(decoder_std)
+    return model
+
+
+# The first five are the comparison, 5 seeds; the others take the gap apart, 3 seeds.
+ARMS: dict[str, tuple[Callable[[], VAE], range]] = {
+    "concat": (models.ConcatConditionalVAE, range(5)),
+    "additive": (lambda: additive(1.0, 1.0), range(5)),
+    "film": (models.FilmConditionalVAE, range(5)),
+    "additive-small": (lambda: additive(SMALL, SMALL), range(5)),
+    "vae": (models.VAE, range(5)),
+    "additive-small-encoder": (lambda: additive(SMALL, 1.0), range(3)),
+    "additive-small-decoder": (lambda: additive(1.0, SMALL), range(3)),
+    "additive-hidden": (lambda: HiddenAdditiveVAE(embedding_std=SMALL), range(3)),
+}
+
+
+def build(arm: str, seed: int) -> VAE:
+    """The untrained model of a run."""
+    torch.manual_seed(seed)
+    return ARMS[arm][0]()
+
+
+def run(arm: str, seed: int, train: ImageSet, valid: ImageSet, test: ImageSet) -> dict[str, Any]:
+    """Train and measure one model; its weights go to runs/, what it measured is returned."""
+    config = TrainConfig(epochs=EPOCHS, schedule="constant", seed=seed)
+    model = build(arm, seed)
+    history = fit(model, train, valid, config, checkpoint=WEIGHTS / f"{arm}-{seed}.checkpoint")
+    halves = {k: v.half().contiguous() for k, v in model.state_dict().items()}
+    content = safetensors.torch.save(halves)
+    (WEIGHTS / f"{arm}-{seed}.safetensors").write_bytes(content)
+    model.load_state_dict(halves)
+    return {
+        "arm": arm,
+        "seed": seed,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "metrics": measure(model, test, load_pretrained("fashion-judge"), seed)
+        | probes(model, train, test),
+        "config": asdict(config),
+        "data": {"train_sha256": train.sha256(), "test_sha256": test.sha256()},
+        "history": [
+            {k: v for k, v in row.items() if k != "images_per_second"} for row in history.rows
+        ],
+        "seconds": sum(history["seconds"]),
+        "weights_sha256": hashlib.sha256(content).hexdigest(),
+        "library_commit": library_commit(),
+        "hardware": hardware(),
+        "torch": torch.__version__,
+    }
+
+
+def probes(model: VAE, train: ImageSet, test: ImageSet) -> dict[str, float]:
+    """How well the class is read from μ: two probes taught on training, scored on test images."""
+    known = train.first(PROBE_IMAGES)
+    latents = [encode_set(model, data)[0] for data in (known, test)]
+    pairs = latents[0], known.labels, latents[1], test.labels
+    return {"knn_probe": metrics.knn_probe(*pairs), "linear_probe": metrics.linear_probe(*pairs)}
+
+
+def main(arms: list[str]) -> None:
+    torch.set_num_threads(1)
+    train, valid, test = (fashion_mnist(split, strict=True) for split in ("train", "valid", "test"))
+    WEIGHTS.mkdir(parents=True, exist_ok=True)
+    for seed in range(max(len(ARMS[arm][1]) for arm in arms)):
+        for arm in arms:
+            path = records.FOLDER / EXPERIMENT / f"{arm}-{seed}.json"
+            if seed in ARMS[arm][1] and not path.exists():
+                result = run(arm, seed, train, valid, test)
+                records.write_run(EXPERIMENT, f"{arm}-{seed}", result)
+                print(arm, seed, result["metrics"], flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("arms", nargs="*", help=f"of {', '.join(ARMS)}; all of them if none")
+    chosen = parser.parse_args().arms or list(ARMS)
+    if unknown := set(chosen) - ARMS.keys():
+        parser.error(f"unknown arm {', '.join(unknown)}: choose of {', '.join(ARMS)}")
+    main(chosen)
