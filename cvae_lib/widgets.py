@@ -1,15 +1,16 @@
-"""What chapters show beside figures: a notice, a table, and a box that draws what you type."""
+"""What chapters show beside figures: a notice, a table, sliders, a box that draws what you type."""
 
 from __future__ import annotations
 
 import html
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import ipywidgets
 import torch
 from IPython.display import HTML
+from matplotlib.figure import Figure
 
 from cvae_lib.plots import plot_grid
 from cvae_lib.text import SYNONYMS, text_to_images
@@ -56,6 +57,31 @@ def table(rows: Iterable[Mapping[str, Any]]) -> HTML:
     return HTML(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
 
+def explore(draw: Callable[..., Figure], **controls: ipywidgets.Widget) -> ipywidgets.VBox:
+    """Return controls over a figure: ``draw(**values)`` is shown anew whenever one changes.
+
+    Args:
+        draw: takes the controls' values by name and returns a figure.
+        controls: ipywidgets with a ``value``, such as `ipywidgets.FloatSlider`.
+
+    Raises:
+        ValueError: without a control; a figure that never changes needs no widget.
+    """
+    if not controls:
+        raise ValueError("explore needs at least one control, such as x=ipywidgets.FloatSlider()")
+    picture = _picture()
+
+    def redraw(_change: object = None) -> None:
+        picture.value = _png(draw(**{name: c.value for name, c in controls.items()}))
+
+    for control in controls.values():
+        if hasattr(control, "continuous_update"):
+            control.continuous_update = False
+        control.observe(redraw, names="value")
+    redraw()
+    return ipywidgets.VBox([*controls.values(), picture])
+
+
 def prompt_box(
     model: Any, text: str = "a pair of black ankle boots", n: int = 6, seed: int = 0
 ) -> ipywidgets.VBox:
@@ -76,7 +102,7 @@ def prompt_box(
     slider = ipywidgets.IntSlider(
         value=seed, min=0, max=max(99, seed), description="Seed", continuous_update=False
     )
-    picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
+    picture = _picture()
     said = ipywidgets.Label()  # shows its value as text, whatever was typed
 
     def draw(_change: object = None) -> None:
@@ -94,15 +120,23 @@ def prompt_box(
         figure = plot_grid(
             images[:MAX_ROWS].flatten(0, 1), columns=n, row_titles=names[:MAX_ROWS], scale=0.9
         )
-        png = io.BytesIO()
-        figure.savefig(png, format="png")
-        picture.value = png.getvalue()
+        picture.value = _png(figure)
         picture.layout.display = None
 
     field.observe(draw, names="value")
     slider.observe(draw, names="value")
     draw()
     return ipywidgets.VBox([field, slider, said, picture])
+
+
+def _picture() -> ipywidgets.Image:
+    return ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
+
+
+def _png(figure: Figure) -> bytes:
+    png = io.BytesIO()
+    figure.savefig(png, format="png")
+    return png.getvalue()
 
 
 def _box(content: str, colour: str) -> HTML:

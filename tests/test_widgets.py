@@ -6,12 +6,14 @@ from html.parser import HTMLParser
 
 import ipywidgets
 import matplotlib.image
+import matplotlib.pyplot as plt
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from cvae_lib.data import FASHION_CLASSES, ImageSet
 from cvae_lib.models import ConcatConditionalVAE
-from cvae_lib.widgets import MAX_ROWS, data_notice, prompt_box, table
+from cvae_lib.widgets import MAX_ROWS, data_notice, explore, prompt_box, table
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -157,3 +159,28 @@ def test_many_garments_are_cut_to_what_fits() -> None:
     box = Box(text="boot " * 1000, n=1)
     assert f"the first {MAX_ROWS} of" in box.said.value
     assert box.size[0] < 800
+
+
+def test_explore_draws_anew_when_a_control_changes() -> None:
+    seen: list[dict[str, float]] = []
+
+    def draw(**values: float) -> Figure:
+        seen.append(values)
+        figure, axis = plt.subplots()
+        axis.plot([0, values["angle"]])
+        plt.close(figure)
+        return figure
+
+    angle = ipywidgets.FloatSlider(value=1.0, max=9.0)
+    box = explore(draw, angle=angle, count=ipywidgets.IntSlider(value=2))
+    picture = box.children[-1]
+    first = picture.value
+    assert first.startswith(b"\x89PNG") and not angle.continuous_update
+    angle.value = 5.0
+    assert seen == [{"angle": 1.0, "count": 2}, {"angle": 5.0, "count": 2}]
+    assert picture.value != first
+
+
+def test_explore_needs_a_control() -> None:
+    with pytest.raises(ValueError, match="at least one control"):
+        explore(lambda: plt.figure())
