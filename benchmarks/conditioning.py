@@ -5,8 +5,8 @@
 
 Every arm has the article's size and training: 128 latent units, binary cross-entropy, Adam at a
 constant 10⁻³, batches of 128. All get 10 epochs of the 55,000 training images, and are measured on
-the 10,000 test images with float16 weights. Arms and seeds were written down before their first run;
-every run is kept. One thread a run. Records: cvae_lib/records/conditioning.
+the 10,000 test images with float16 weights. Arms and seeds were written down before their first
+run; every run is kept. One thread a run. Records: cvae_lib/records/conditioning.
 """
 
 from __future__ import annotations
