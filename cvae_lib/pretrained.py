@@ -90,6 +90,11 @@ RECIPES = {
         models.AdditiveConditionalVAE,
         TrainConfig(epochs=40, seed=0),
     ),
+    "fashion-film": Recipe(
+        "the FiLM CVAE of the conditioning experiment, seed 0: it hardly hears its label",
+        models.FilmConditionalVAE,
+        TrainConfig(epochs=10, schedule="constant", seed=0),
+    ),
     "fashion-vae": Recipe(
         "the same VAE without a label, binary cross-entropy",
         models.VAE,

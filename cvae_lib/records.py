@@ -59,9 +59,9 @@ def runs(experiment: str) -> list[dict[str, Any]]:
     return [{"run": path.stem, **json.loads(path.read_text("utf-8"))} for path in paths]
 
 
-def write_run(experiment: str, run: str, result: dict[str, Any], folder: Path = FOLDER) -> Path:
+def write_run(experiment: str, run: str, result: dict[str, Any]) -> Path:
     """Keep what a run measured; return the file."""
-    path = folder / experiment / f"{run}.json"
+    path = FOLDER / experiment / f"{run}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
     write_atomically(path, text.encode())
