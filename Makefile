@@ -15,7 +15,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 # The targets share one environment and one build folder: `make -j` runs them one after another.
 .NOTPARALLEL:
-.PHONY: help install data book test lint format serve clean set-repository benchmark
+.PHONY: help install data book test lint format serve clean set-repository benchmark spelling linkcheck times results
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,7 @@ book: install data ## build the HTML book into _build/html, every warning an err
 	@test -e _build/.clean || rm -rf _build/.doctrees
 	@rm -f _build/.clean
 	@$(BIN)/jupyter-book build . -q -W -n --keep-going
+	@$(BIN)/python tools/check_links.py _build/html
 	@touch _build/.clean
 	@echo "The book is in _build/html/index.html; 'make serve' shows it."
 
@@ -60,6 +61,22 @@ lint: install ## check style and types, change nothing
 format: install ## lay out code and notebook cells, mend what ruff can mend
 	@$(BIN)/ruff check --quiet --fix-only $(SOURCES)
 	@$(BIN)/ruff format --quiet $(SOURCES)
+
+spelling: install ## spell the book's prose, and say how to accept a word
+	@$(BIN)/python tools/spelling.py
+
+linkcheck: install ## try every address on other machines that the book names; runs no chapter
+	@mkdir -p _build/links
+	@sed 's/execute_notebooks: cache/execute_notebooks: "off"/' _config.yml >_build/links/config.yml
+	@$(BIN)/jupyter-book build . -q --config _build/links/config.yml --path-output _build/links --builder linkcheck
+
+times: install data ## run every chapter and write how long it takes into its first box
+	@$(BIN)/python benchmarks/chapters.py
+	@$(BIN)/python tools/chapter_times.py
+	@$(BIN)/python tools/write_results.py
+
+results: install ## write book/results.md anew from the records
+	@$(BIN)/python tools/write_results.py
 
 benchmark: install data ## training speed: the article's way against ours
 	@$(BIN)/python benchmarks/train_speed.py

@@ -1,10 +1,12 @@
-"""What the latent space holds: posterior means of a data set, and a prior fitted to them."""
+"""What the latent space holds: codes of a data set, maps of them, walks, a prior fitted to them."""
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from cvae_lib.data.containers import ImageSet, to_unit
@@ -23,6 +25,59 @@ def encode_set(model: VAE, data: ImageSet, batch_size: int = 1000) -> tuple[Tens
     ]
     mu, logvar = (torch.cat(parts).cpu() for parts in zip(*pairs, strict=True))
     return mu, logvar
+
+
+def tsne(codes: Tensor, perplexity: float = 30.0, seed: int = 0) -> Tensor:
+    """Map codes (N, D) to the plane by t-SNE, started from their principal components: (N, 2).
+
+    Raises:
+        ValueError: unless 0 < perplexity < N.
+
+    Source: van der Maaten & Hinton 2008.
+    """
+    if not 0 < perplexity < len(codes):
+        raise ValueError(
+            f"perplexity must be positive and below the number of codes, {len(codes)}, "
+            f"got {perplexity}"
+        )
+    from sklearn.manifold import TSNE  # seconds to import: for this map alone
+
+    method = TSNE(perplexity=perplexity, init="pca", random_state=seed)
+    return torch.from_numpy(method.fit_transform(codes.detach().cpu().numpy()))
+
+
+def traverse(z: Tensor, unit: int, values: Tensor) -> Tensor:
+    """Copies of one code z (D,) with ``unit`` set to each of the values (S,): (S, D)."""
+    if not 0 <= unit < len(z):
+        raise ValueError(f"unit must be 0 … {len(z) - 1}, got {unit}")
+    copies = z.repeat(len(values), 1)
+    copies[:, unit] = values.to(z)
+    return copies
+
+
+def interpolate(start: Tensor, end: Tensor, steps: int, spherical: bool = False) -> Tensor:
+    """Walk from ``start`` to ``end``, both (…, D), in equal steps: (steps, …, D), ends included.
+
+    Args:
+        spherical: turn by equal angles, the length changing evenly, where a straight line would
+            pass closer to the origin than both ends do (Shoemake 1985, White 2016).
+
+    Raises:
+        ValueError: for fewer than 2 steps, or for a spherical walk between opposite codes.
+    """
+    if steps < 2:
+        raise ValueError(f"a walk needs at least 2 steps, its ends, got {steps}")
+    shares = torch.linspace(0, 1, steps).to(start).view(-1, *[1] * start.ndim)
+    if not spherical:
+        return torch.lerp(start, end, shares)
+    a, b = F.normalize(start, dim=-1), F.normalize(end, dim=-1)
+    angle = 2 * torch.atan2((a - b).norm(dim=-1, keepdim=True), (a + b).norm(dim=-1, keepdim=True))
+    if (angle > 3.14).any():
+        raise ValueError("no arc is the shortest between opposite codes: interpolate in a line")
+    toward_a, toward_b = (s * torch.sinc(s * angle / math.pi) for s in (1 - shares, shares))
+    direction = F.normalize(toward_a * a + toward_b * b, dim=-1)
+    lengths = start.norm(dim=-1, keepdim=True), end.norm(dim=-1, keepdim=True)
+    return direction * torch.lerp(lengths[0], lengths[1], shares)
 
 
 def fit_prior(model: VAE, data: ImageSet, width: float = 1.0, seed: int = 0) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 import torch
@@ -99,6 +100,36 @@ def class_agreement(judge: Judge, images: Tensor, labels: Tensor, batch_size: in
     """The share of images (N, C, H, W) in which the judge sees the label asked for (N,)."""
     seen = torch.cat([judge(batch).argmax(1) for batch in images.split(batch_size)])
     return float((seen == labels).float().mean())
+
+
+def diversity(x: Tensor, labels: Tensor) -> float:
+    """The mean squared distance of two different examples (N, …) of one label (N,).
+
+    Every label counts by its share of the examples. Of images it is the mean `sse` of two of them,
+    of features their squared distance. Computed as twice the variance, summed over dimensions.
+
+    Raises:
+        ValueError: for a label with a single example.
+    """
+    total = 0.0
+    for label in labels.unique():
+        group = x[labels == label].flatten(1).double()
+        if len(group) < 2:
+            raise ValueError(f"label {int(label)} has a single example: diversity needs two of it")
+        total += 2 * len(group) * float(group.var(0).sum())
+    return total / len(x)
+
+
+def bits_per_dim(nats: float, dims: int, levels: int = 1) -> float:
+    """−log p of ``nats`` over ``dims`` dimensions, in bits per dimension.
+
+    Args:
+        levels: grey levels in [0, 1] if ``nats`` belong to a density: it counts each as wide as
+            1 / levels, which adds log₂ levels. 1 for a probability.
+    """
+    if dims < 1 or levels < 1:
+        raise ValueError(f"dims and levels must be at least 1, got {dims} and {levels}")
+    return nats / (dims * math.log(2)) + math.log2(levels)
 
 
 def knn_probe(

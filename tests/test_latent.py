@@ -6,7 +6,15 @@ import torch
 from torch import Tensor
 
 from cvae_lib.data import FASHION_CLASSES, ImageSet
-from cvae_lib.latent import aggregated_moments, encode_set, fit_prior, mixture
+from cvae_lib.latent import (
+    aggregated_moments,
+    encode_set,
+    fit_prior,
+    interpolate,
+    mixture,
+    traverse,
+    tsne,
+)
 from cvae_lib.models import VAE, ConcatConditionalVAE
 
 
@@ -143,3 +151,63 @@ def test_fit_prior_fits_a_mixture_to_each_class(images: ImageSet) -> None:
 def test_a_mixture_needs_enough_images() -> None:
     with pytest.raises(ValueError, match=r"at least 6 images of each class to fit 3 .* got 5"):
         mixture(torch.zeros(5, 2), torch.zeros(5, 2), 3)
+
+
+def test_tsne_keeps_neighbours_and_repeats_itself(generator: torch.Generator) -> None:
+    which = torch.arange(60) % 2
+    codes = torch.randn(60, 5, generator=generator) + 20 * which[:, None]
+    points = tsne(codes, perplexity=10)
+    assert points.shape == (60, 2)
+    nearest = torch.cdist(points, points).topk(5, largest=False).indices
+    assert (which[nearest] == which[:, None]).all()
+    assert torch.equal(points, tsne(codes, perplexity=10))
+
+
+@pytest.mark.parametrize("perplexity", [0, -5, 8, float("nan")])
+def test_tsne_needs_more_codes_than_neighbours(perplexity: float) -> None:
+    with pytest.raises(ValueError, match=f"below the number of codes, 8, got {perplexity}"):
+        tsne(torch.randn(8, 3), perplexity)
+
+
+def test_traverse_moves_one_unit_of_a_copy(generator: torch.Generator) -> None:
+    z = torch.randn(4, generator=generator)
+    before, values = z.clone(), torch.tensor([-2.0, 0.0, 5.0])
+    walked = traverse(z, 2, values)
+    assert torch.equal(walked[:, 2], values) and torch.equal(z, before)
+    assert torch.equal(walked[:, [0, 1, 3]], z[[0, 1, 3]].expand(3, 3))
+    for unit in (-1, 4):
+        with pytest.raises(ValueError, match=f"unit must be 0 … 3, got {unit}"):
+            traverse(z, unit, values)
+
+
+@pytest.mark.parametrize("spherical", [False, True])
+def test_a_walk_ends_where_it_should_and_is_itself_backwards(
+    spherical: bool, generator: torch.Generator
+) -> None:
+    start, end = torch.randn(2, 3, 6, generator=generator)
+    walk = interpolate(start, end, 5, spherical)
+    assert walk.shape == (5, 3, 6)
+    torch.testing.assert_close(walk[0], start)
+    torch.testing.assert_close(walk[-1], end)
+    torch.testing.assert_close(walk.flip(0), interpolate(end, start, 5, spherical))
+
+
+def test_a_line_has_equal_steps_and_an_arc_equal_angles() -> None:
+    start, end = torch.tensor([2.0, 0.0]), torch.tensor([0.0, 4.0])
+    line, arc = (interpolate(start, end, 3, spherical=s) for s in (False, True))
+    torch.testing.assert_close(line[1], torch.tensor([1.0, 2.0]))
+    torch.testing.assert_close(arc[1], 3 * torch.tensor([0.5, 0.5]).sqrt())
+
+
+def test_an_arc_between_codes_of_one_direction_is_a_line() -> None:
+    start = torch.tensor([1.0, 2.0, 3.0])
+    arc = interpolate(start, 2 * start, 4, spherical=True)
+    torch.testing.assert_close(arc, interpolate(start, 2 * start, 4))
+
+
+def test_wrong_walks() -> None:
+    z = torch.tensor([1.0, -2.0])
+    with pytest.raises(ValueError, match="at least 2 steps, its ends, got 1"):
+        interpolate(z, z, 1)
+    with pytest.raises(ValueError, match="opposite codes"):
+        interpolate(z, -z, 3, spherical=True)

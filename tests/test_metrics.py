@@ -10,7 +10,9 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
 from cvae_lib.metrics import (
+    bits_per_dim,
     class_agreement,
+    diversity,
     frechet_distance,
     judge_features,
     knn_probe,
@@ -209,6 +211,41 @@ def test_a_network_can_judge() -> None:
     torch.testing.assert_close(found, judge.features(images).detach())
     labels = judge(images).argmax(1)
     assert class_agreement(judge, images, labels, batch_size=2) == 1.0
+
+
+# Diversity
+
+
+def test_diversity_is_the_mean_error_of_two_images_of_one_label(generator) -> None:
+    labels = torch.tensor([0, 0, 0, 1, 1, 1, 1])
+    images = torch.rand(7, 1, 4, 4, generator=generator)
+    pair_errors = (images[:, None] - images).square().flatten(2).sum(2)
+    groups = [pair_errors[labels == label][:, labels == label] for label in (0, 1)]
+    means = [float(g.sum() / (len(g) * (len(g) - 1))) for g in groups]
+    assert diversity(images, labels) == pytest.approx((3 * means[0] + 4 * means[1]) / 7)
+
+
+def test_diversity_looks_within_labels_only() -> None:
+    labels = torch.tensor([0, 0, 3, 3])
+    images = labels.float().view(4, 1, 1, 1).expand(4, 1, 2, 2)
+    assert diversity(images, labels) == 0
+    with pytest.raises(ValueError, match="label 3 has a single example"):
+        diversity(images[:3], labels[:3])
+
+
+# Likelihood
+
+
+def test_bits_per_dim_of_uniform_greys_are_eight() -> None:
+    density = 0.0  # nats: log 1, over [0, 1]
+    probability = 784 * math.log(256)
+    assert bits_per_dim(density, 784, levels=256) == 8
+    assert bits_per_dim(probability, 784) == pytest.approx(8)
+
+
+def test_bits_per_dim_need_a_dimension() -> None:
+    with pytest.raises(ValueError, match="at least 1, got 0 and 256"):
+        bits_per_dim(1.0, 0, 256)
 
 
 # Probes

@@ -3,18 +3,14 @@
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
+import fresh_cache
 import pytest
+import set_repository
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-
-import fresh_cache  # noqa: E402
-import set_repository  # noqa: E402
-
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
 PAGES = NOTEBOOKS + sorted((ROOT / "book").glob("*.md"))
 
@@ -253,11 +249,15 @@ def cached_book(root: Path) -> Path:
 
 def test_an_unchanged_library_keeps_the_execution_cache(tmp_path: Path) -> None:
     cache = cached_book(tmp_path)
+    (tmp_path / "cvae_lib" / "records" / "chapters").mkdir(parents=True)
+    (tmp_path / "cvae_lib" / "records" / "chapters" / "01-cpu.json").touch()
     assert not fresh_cache.refresh(tmp_path, [tmp_path / "data.txt"])
     assert cache.is_dir()
 
 
-@pytest.mark.parametrize("what", ["library", "new module", "weights", "scale", "data"])
+@pytest.mark.parametrize(
+    "what", ["library", "new module", "weights", "new record", "scale", "data"]
+)
 def test_a_change_empties_the_execution_cache(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -270,6 +270,9 @@ def test_a_change_empties_the_execution_cache(
         (tmp_path / "cvae_lib" / "data" / "toy.py").touch()
     elif what == "weights":
         (tmp_path / "cvae_lib" / "pretrained" / "judge.safetensors").write_bytes(b"others")
+    elif what == "new record":
+        (tmp_path / "cvae_lib" / "records" / "tea").mkdir(parents=True)
+        (tmp_path / "cvae_lib" / "records" / "tea" / "green-0.json").touch()
     elif what == "scale":
         monkeypatch.setenv("CVAE_SCALE", "gpu")
     else:

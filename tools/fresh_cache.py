@@ -20,9 +20,11 @@ ENVIRONMENT = ("CVAE_SCALE", "CVAE_DATA")
 
 
 def fingerprint(root: Path, also: Iterable[Path] = ()) -> str:
-    """SHA-256 of the library, the shipped weights, the scale and `also` (missing file: empty)."""
+    """SHA-256 of library, shipped weights, records, scale and `also` (missing file: empty)."""
     library = root / "cvae_lib"
     files = sorted(library.rglob("*.py")) + sorted((library / "pretrained").glob("*"))
+    # no chapter reads how long the chapters take
+    files += sorted(set(library.glob("records/*/*")) - set(library.glob("records/chapters/*")))
     digest = hashlib.sha256()
     for path in [*dict.fromkeys(files), *also]:
         content = path.read_bytes() if path.is_file() else b""

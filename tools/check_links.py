@@ -1,0 +1,97 @@
+"""Check a built book: every internal link and anchor leads somewhere, every picture has alt text.
+
+    python tools/check_links.py _build/html
+
+Starts at index.html and follows the links, so that pages left from an older build do not count.
+Addresses on other machines are `make linkcheck`'s business.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+LINKS = {"a": "href", "link": "href", "img": "src", "script": "src", "iframe": "src"}
+# without alt text Sphinx writes the picture's own address there
+ADDRESS = (".png", ".svg", ".jpg", ".jpeg", ".gif", ".webp")
+
+
+class Page(HTMLParser):
+    """The links, anchors and pictures of one page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[tuple[int, str]] = []
+        self.anchors: set[str] = set()
+        self.silent: list[tuple[int, str]] = []  # pictures without alt text
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        self.anchors.update(given[key] for key in ("id", "name") if given.get(key))
+        line = self.getpos()[0]
+        if LINKS.get(tag) in given:
+            self.links.append((line, given[LINKS[tag]].strip()))
+        alt = given.get("alt", "").strip()
+        if tag == "img" and (not alt or alt.lower().endswith(ADDRESS)):
+            self.silent.append((line, given.get("src", "")))
+
+
+def check(build: Path) -> list[str]:
+    """One line for each fault of the pages that can be reached from index.html, sorted.
+
+    Raises:
+        ValueError: if there is no index.html.
+    """
+    build = build.resolve()
+    start = build / "index.html"
+    if not start.is_file():
+        raise ValueError(f"no index.html in {build}: 'make book' builds the book")
+    pages: dict[Path, Page] = {}
+    faults: set[str] = set()
+
+    def page(path: Path) -> Page:
+        if path not in pages:
+            pages[path] = Page(path.read_text(encoding="utf-8"))
+            queue.append(path)
+        return pages[path]
+
+    queue: list[Path] = []
+    page(start)
+    while queue:
+        path = queue.pop()
+        name = path.relative_to(build).as_posix()
+        for line, source in pages[path].silent:
+            faults.add(f"{name}:{line}: picture without alt text: {source}")
+        for line, link in pages[path].links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            base = build if parts.path.startswith("/") else path.parent
+            target = (base / unquote(parts.path).lstrip("/")).resolve() if parts.path else path
+            target = target / "index.html" if target.is_dir() else target
+            if not target.is_relative_to(build) or not target.is_file():
+                faults.add(f"{name}:{line}: no such file: {link}")
+            elif target.suffix == ".html":
+                anchor = unquote(parts.fragment)
+                if anchor not in page(target).anchors | {"", "top"}:
+                    faults.add(f"{name}:{line}: no such anchor: {link}")
+    return sorted(faults)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("build", type=Path, help="the folder with index.html")
+    try:
+        faults = check(parser.parse_args().build)
+    except ValueError as error:
+        parser.error(str(error))
+    if faults:
+        sys.exit("\n".join(faults))
+
+
+if __name__ == "__main__":
+    main()

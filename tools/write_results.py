@@ -1,0 +1,324 @@
+"""Write book/results.md from the records: every shipped model, every experiment.
+
+    python tools/write_results.py
+
+An experiment is an entry of `EXPERIMENTS`; one whose records have no entry stops the script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import chapter_times
+import set_repository
+
+from cvae_lib import records
+from cvae_lib.pretrained import RECIPES, record
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "book" / "results.md"
+
+Columns = dict[str, str]  # a heading → where its number stands in a record, levels joined by "."
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What the page says of an experiment beside its numbers."""
+
+    title: str
+    about: str
+    script: str  # in benchmarks/; also the command that repeats it
+    columns: Columns  # of "metrics" in a run of an arm, or of a row if the run has "rows"
+    arms: dict[str, str] = field(default_factory=dict)  # what each is; rows come in this order
+
+
+REBUILT: Columns = {
+    "−ELBO": "negative_elbo",
+    "distortion": "nll",
+    "rate": "kl",
+    "SSE": "sse",
+    "SSIM": "ssim",
+    "active units": "active_units",
+}
+DRAWN: Columns = {
+    "Fréchet, N(0, I)": "standard_prior.frechet",
+    "agreement, N(0, I)": "standard_prior.class_agreement",
+    "Fréchet, fitted": "fitted_prior.frechet",
+    "agreement, fitted": "fitted_prior.class_agreement",
+}
+
+EXPERIMENTS = {
+    "conditioning": Experiment(
+        "How to tell a network the label",
+        "A VAE that is told the label in one way or another, and one without; equal size of "
+        "the code, equal training of 10 epochs of 55,000 pictures. Fréchet distance and class "
+        "agreement with $z$ from $\\mathcal N(0, I)$; probes read the class from μ. "
+        "Told in [Chapter 05](05_concat_or_add.ipynb).",
+        "conditioning.py",
+        {
+            "−ELBO": "negative_elbo",
+            "distortion": "nll",
+            "rate": "kl",
+            "SSE": "sse",
+            "active units": "active_units",
+            "Fréchet": "standard_prior.frechet",
+            "agreement": "standard_prior.class_agreement",
+            "kNN probe": "knn_probe",
+            "linear probe": "linear_probe",
+        },
+        {
+            "vae": "no label",
+            "concat": "label embedding beside the pixels and beside $z$",
+            "concat-small": "the same, embeddings drawn with standard deviation 0.02",
+            "additive": "label embedding added to pixels and to $z$, drawn with deviation 1",
+            "additive-small": "the same, drawn with 0.02",
+            "additive-small-encoder": "0.02 in the encoder, 1 in the decoder",
+            "additive-small-decoder": "1 in the encoder, 0.02 in the decoder",
+            "additive-hidden": "0.02, in the decoder added one layer after $z$",
+            "film": "features scaled and shifted by the label",
+            "film-unit": "the same, embeddings drawn with standard deviation 1",
+        },
+    ),
+    "rate-distortion": Experiment(
+        "What a nat of code buys",
+        "The article's VAE at several weights β of the KL term: 5 epochs of 20,000 pictures, "
+        "measured on 2,000. "
+        "Told in [Chapter 03](03_the_elbo.ipynb).",
+        "rate_distortion.py",
+        {
+            "distortion": "nll",
+            "rate": "kl",
+            "SSE": "sse",
+            "active units": "active_units",
+            "Fréchet": "frechet",
+        },
+    ),
+    "collapse": Experiment(
+        "When the code is left empty",
+        "Binarised pixels and a decoder that also reads the pixels before, so that it can do "
+        "without the code; with remedies, and against a decoder that sees the code only. "
+        "Told in [Chapter 03](03_the_elbo.ipynb).",
+        "rate_distortion.py",
+        {
+            "distortion": "nll",
+            "distortion with another picture's code": "swapped_nll",
+            "rate": "kl",
+            "active units": "active_units",
+            "ELBO": "bounds.1",
+            "importance-weighted bound, K = 64": "bounds.64",
+        },
+        {
+            "none": "no remedy",
+            "warm-up": "KL warm-up over 400 steps",
+            "free-bits": "the first 8 nats cost nothing",
+            "both": "warm-up and free bits",
+            "code-only": "the article's decoder",
+        },
+    ),
+    "prior-width": Experiment(
+        "How wide to draw",
+        "The fitted prior of `fashion-concat-sigma` with its standard deviations multiplied by a "
+        "width: 10,000 drawn pictures against 5,000 validation pictures. Told in "
+        "[Chapter 08](08_words_to_pictures.ipynb).",
+        "prior_width.py",
+        {"width": "width", "Fréchet": "frechet", "agreement": "class_agreement"},
+    ),
+}
+
+
+def page() -> str:
+    """The whole page as Markdown.
+
+    Raises:
+        ValueError: for an experiment or an arm that `EXPERIMENTS` does not describe.
+    """
+    address = f"https://github.com/{set_repository.current(ROOT)}/blob/main"
+    parts = [
+        "# Results: every trained model and every experiment",
+        "<!-- Written by tools/write_results.py (`make results`); do not edit. -->",
+        "What the records of this book hold, with the command that makes each again. −ELBO, "
+        "distortion and rate are in nats a picture, the squared error (SSE) is the sum over its "
+        "pixels; the other measures are those of [Chapter 07](07_measuring_images.ipynb). A ± is a "
+        "95 % confidence interval over seeds.",
+        *models(address),
+    ]
+    for name in sorted(set(records.experiments()) - {chapter_times.EXPERIMENT}):
+        parts += experiment(name, records.runs(name), address)
+    if times := chapter_times.kept():
+        parts += chapters(times, address)
+    return "\n\n".join(parts) + "\n"
+
+
+def models(address: str) -> list[str]:
+    """The shipped models: what they are, how they were made, what they measure."""
+    shipped = {name: record(name) for name in RECIPES}
+    judge = shipped["fashion-judge"]["metrics"]["accuracy"]
+    drawing = {name: run["metrics"] for name, run in shipped.items() if name != "fashion-judge"}
+    return [
+        "## Shipped models",
+        f"`python benchmarks/pretrain.py NAME` ([script]({address}/benchmarks/pretrain.py)) trains "
+        "one again. Each has one seed: these numbers say how good *these* weights are, not which "
+        "kind of model is better.",
+        "\n".join(
+            f"- [`{name}`]({address}/cvae_lib/pretrained/{name}.json): {run['about']}; trained on "
+            f"{run['hardware']}."
+            for name, run in shipped.items()
+        ),
+        table(
+            {
+                "model": f"`{name}`",
+                "parameters": f"{run['parameters']:,}",
+                "pictures": f"{run['data']['train_images']:,}",
+                "epochs": run["config"]["epochs"],
+                "seed": run["config"]["seed"],
+                "time": chapter_times.clock(run["seconds"]),
+            }
+            for name, run in shipped.items()
+        ),
+        f"The judge sees the right class in {100 * judge:.1f} % of the 10,000 test pictures. The "
+        "others, on the same pictures; `fashion-concat-sigma` has a density of greys, so its −ELBO "
+        "and distortion can be compared with nobody else's:",
+        table({"model": f"`{name}`", **cells([run], REBUILT)} for name, run in drawing.items()),
+        "And 10,000 pictures drawn by each, with $z$ from $\\mathcal N(0, I)$ and, where there is "
+        "one, from the fitted prior:",
+        table({"model": f"`{name}`", **cells([run], DRAWN)} for name, run in drawing.items()),
+    ]
+
+
+def experiment(name: str, runs: list[dict[str, Any]], address: str) -> list[str]:
+    """Title, text and table of one experiment."""
+    if name not in EXPERIMENTS:
+        raise ValueError(
+            f"experiment {name!r} has records and no entry in EXPERIMENTS of {Path(__file__).name}"
+        )
+    entry = EXPERIMENTS[name]
+    seconds = sum(run.get("seconds", 0) for run in runs)
+    cost = f" {len(runs)} runs" if len(runs) > 1 else ""
+    if seconds:
+        where = " and ".join(sorted({run["hardware"] for run in runs}))
+        time = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.0f} minutes"
+        cost += f" took {time} in all ({where})"
+    rows: list[dict[str, Any]]
+    if "rows" in runs[0]:
+        rows = [cells([row], entry.columns) for run in runs for row in run["rows"]]
+    else:
+        rows = [
+            {
+                "arm": f"`{arm}`",
+                "seeds": len(metrics),
+                **cells(metrics, entry.columns),
+            }
+            for arm, metrics in by_arm(name, entry, runs).items()
+        ]
+    described = [f"- `{arm}`: {what}" for arm, what in entry.arms.items()]
+    return [
+        f"## {entry.title}",
+        f"{entry.about}{cost}{'.' if cost else ''}",
+        f"`python benchmarks/{entry.script}` "
+        f"([script]({address}/benchmarks/{entry.script}), "
+        f"[records]({address.replace('/blob/', '/tree/')}/cvae_lib/records/{name}))",
+        *(["\n".join(described)] if described else []),
+        table(rows),
+    ]
+
+
+def by_arm(
+    name: str, entry: Experiment, runs: list[dict[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    """The metrics of each arm's runs, arms in the entry's order, without one by their numbers."""
+    arms: dict[str, list[dict[str, Any]]] = {}
+    for run in runs:
+        arms.setdefault(run["arm"], []).append(run["metrics"])
+    if entry.arms and (unknown := arms.keys() - entry.arms.keys()):
+        raise ValueError(f"arms of {name!r} that its entry does not describe: {sorted(unknown)}")
+    order = list(entry.arms)
+    return dict(
+        sorted(arms.items(), key=lambda arm: order.index(arm[0]) if order else number(arm[0]))
+    )
+
+
+def number(arm: str) -> tuple[float, str]:
+    """ "beta-0.3" → (0.3, "beta-0.3"), to sort by."""
+    try:
+        return float(arm.rpartition("-")[2]), arm
+    except ValueError:
+        return float("inf"), arm
+
+
+def chapters(runs: list[dict[str, Any]], address: str) -> list[str]:
+    """How long each chapter's code takes."""
+    rows = [
+        {
+            "chapter": f"[]({run['chapter']}.ipynb)",
+            "scale": run["scale"],
+            "time": chapter_times.clock(run["seconds"]),
+            "hardware": run["hardware"],
+        }
+        for run in runs
+    ]
+    return [
+        "## How long the chapters run",
+        f"`python benchmarks/chapters.py` ([script]({address}/benchmarks/chapters.py))",
+        table(rows),
+    ]
+
+
+def cells(metrics: list[dict[str, Any]], columns: Columns) -> dict[str, str]:
+    """The text of each column for one arm's runs: mean ± interval, or the one value; – if absent.
+
+    Raises:
+        ValueError: if some of the runs have a number and others do not.
+    """
+    row = {}
+    for heading, path in columns.items():
+        values = [value for one in metrics if (value := look_up(one, path)) is not None]
+        if values and len(values) < len(metrics):
+            raise ValueError(f"{path!r} stands in {len(values)} of {len(metrics)} runs of an arm")
+        if not values:
+            row[heading] = "–"
+        elif len(values) == 1:
+            row[heading] = f"{values[0]:.4g}".replace("-", "−")
+        else:
+            row[heading] = str(records.interval(values)).replace("-", "−")
+    return row
+
+
+def look_up(metrics: dict[str, Any], path: str) -> float | None:
+    """The number under "a.b" in nested dicts."""
+    found: Any = metrics
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def table(rows: Iterable[dict[str, Any]]) -> str:
+    """A Markdown table of the columns in which any row has something to say.
+
+    Raises:
+        ValueError: if a column of numbers is empty everywhere, as a misspelt one would be.
+    """
+    rows = list(rows)
+    heads = list(rows[0])
+    if empty := [head for head in heads if all(row[head] == "–" for row in rows)]:
+        raise ValueError(f"no record has the numbers of {', '.join(empty)}")
+    left = {"model", "hardware", "arm", "chapter", "scale"}
+    lines = [heads, [":---" if head in left else "---:" for head in heads]]
+    lines += [[str(row[head]) for head in heads] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main() -> None:
+    try:
+        text = page()
+    except ValueError as error:
+        raise SystemExit(f"write_results: {error}") from None
+    if not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != text:
+        PAGE.write_text(text, encoding="utf-8")
+        print(f"{PAGE.relative_to(ROOT)} was written anew.")
+
+
+if __name__ == "__main__":
+    main()
