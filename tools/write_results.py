@@ -253,7 +253,7 @@ def chapters(runs: list[dict[str, Any]], address: str) -> list[str]:
     rows = [
         {
             "chapter": f"[]({run['chapter']}.ipynb)",
-            "scale": run["scale"],
+            "scale": f"`{run['scale']}`",
             "time": chapter_times.clock(run["seconds"]),
             "hardware": run["hardware"],
         }
