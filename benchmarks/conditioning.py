@@ -2,6 +2,7 @@
 
     python benchmarks/conditioning.py              # every run that has no record yet
     python benchmarks/conditioning.py film concat  # those of two arms
+    python benchmarks/conditioning.py --again      # every run from scratch, in place of its record
 
 Every arm has the article's size and training: 128 latent units, binary cross-entropy, Adam at a
 constant 10⁻³, batches of 128. All get 10 epochs of the 55,000 training images, and are measured on
@@ -90,11 +91,14 @@ def build(arm: str, seed: int) -> VAE:
     return ARMS[arm][0]()
 
 
-def run(arm: str, seed: int, train: ImageSet, valid: ImageSet, test: ImageSet) -> dict[str, Any]:
+def run(
+    arm: str, seed: int, train: ImageSet, valid: ImageSet, test: ImageSet, resume: bool = True
+) -> dict[str, Any]:
     """Train and measure one model; its weights go to runs/, what it measured is returned."""
     config = TrainConfig(epochs=EPOCHS, schedule="constant", seed=seed)
     model = build(arm, seed)
-    history = fit(model, train, valid, config, checkpoint=WEIGHTS / f"{arm}-{seed}.checkpoint")
+    checkpoint = WEIGHTS / f"{arm}-{seed}.checkpoint"
+    history = fit(model, train, valid, config, checkpoint=checkpoint, resume=resume)
     halves = {k: v.half().contiguous() for k, v in model.state_dict().items()}
     content = safetensors.torch.save(halves)
     (WEIGHTS / f"{arm}-{seed}.safetensors").write_bytes(content)
@@ -126,14 +130,14 @@ def probes(model: VAE, train: ImageSet, test: ImageSet) -> dict[str, float]:
     return {"knn_probe": metrics.knn_probe(*pairs), "linear_probe": metrics.linear_probe(*pairs)}
 
 
-def main(arms: list[str]) -> None:
+def main(arms: list[str], again: bool = False) -> None:
     train, valid, test = (fashion_mnist(split, strict=True) for split in ("train", "valid", "test"))
     WEIGHTS.mkdir(parents=True, exist_ok=True)
     for seed in range(max(len(ARMS[arm][1]) for arm in arms)):
         for arm in arms:
             path = records.FOLDER / EXPERIMENT / f"{arm}-{seed}.json"
-            if seed in ARMS[arm][1] and not path.exists():
-                result = run(arm, seed, train, valid, test)
+            if seed in ARMS[arm][1] and (again or not path.exists()):
+                result = run(arm, seed, train, valid, test, resume=not again)
                 records.write_run(EXPERIMENT, f"{arm}-{seed}", result)
                 print(arm, seed, result["metrics"], flush=True)
 
@@ -141,8 +145,10 @@ def main(arms: list[str]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("arms", nargs="*", help=f"of {', '.join(ARMS)}; all of them if none")
-    chosen = parser.parse_args().arms or list(ARMS)
+    parser.add_argument("--again", action="store_true", help="also runs that have a record")
+    given = parser.parse_args()
+    chosen = given.arms or list(ARMS)
     if unknown := set(chosen) - ARMS.keys():
         parser.error(f"unknown arm {', '.join(unknown)}: choose of {', '.join(ARMS)}")
     torch.set_num_threads(1)
-    main(chosen)
+    main(chosen, given.again)

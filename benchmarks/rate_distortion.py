@@ -2,6 +2,7 @@
 
     python benchmarks/rate_distortion.py                  # every run that has no record yet
     python benchmarks/rate_distortion.py beta-1 warm-up   # those of two arms
+    python benchmarks/rate_distortion.py --again          # every run, in place of its record
 
 "rate-distortion": the article's VAE (128 latent units, binary cross-entropy) at seven weights β of
 the KL term. "collapse": binarised pixels and a decoder that also reads the pixels drawn before, row
@@ -223,15 +224,14 @@ def describe(
     }
 
 
-def main(arms: list[str]) -> None:
-    torch.set_num_threads(1)
+def main(arms: list[str], again: bool = False) -> None:
     counts = {"train": TRAIN_IMAGES, "valid": VALID_IMAGES, "test": TEST_IMAGES}
     data = tuple(fashion_mnist(name, strict=True).first(n) for name, n in counts.items())
     betas = {f"beta-{beta:g}": beta for beta in BETAS}
     for seed in SEEDS:
         for arm in arms:
             experiment = "rate-distortion" if arm in betas else "collapse"
-            if (records.FOLDER / experiment / f"{arm}-{seed}.json").exists():
+            if not again and (records.FOLDER / experiment / f"{arm}-{seed}.json").exists():
                 continue
             if arm in betas:
                 result = run_beta(betas[arm], seed, data)
@@ -244,7 +244,10 @@ def main(arms: list[str]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("arms", nargs="*", help=f"of {', '.join(ARMS)}; all of them if none")
-    chosen = parser.parse_args().arms or ARMS
+    parser.add_argument("--again", action="store_true", help="also runs that have a record")
+    given = parser.parse_args()
+    chosen = given.arms or ARMS
     if unknown := set(chosen) - set(ARMS):
         parser.error(f"unknown arm {', '.join(unknown)}: choose of {', '.join(ARMS)}")
-    main(chosen)
+    torch.set_num_threads(1)
+    main(chosen, given.again)

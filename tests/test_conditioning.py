@@ -84,6 +84,11 @@ def test_a_run_is_recorded_and_not_repeated(
     before = path.stat().st_mtime_ns
     conditioning.main(["concat"])
     assert path.stat().st_mtime_ns == before
+    conditioning.main(["concat"], again=True)
+    assert path.stat().st_mtime_ns > before
+    (repeated,) = records.runs("conditioning")
+    assert repeated["weights_sha256"] == run["weights_sha256"]  # from scratch, to the same bits
+    assert repeated["metrics"] == run["metrics"]
 
 
 def test_every_declared_run_is_kept_and_no_other() -> None:

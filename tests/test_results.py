@@ -36,7 +36,7 @@ def test_an_arm_is_a_row_with_mean_and_interval(monkeypatch: pytest.MonkeyPatch)
     title, about, command, table = write_results.experiment("tea", runs, "https://a.example")
     assert title == "## Tea"
     assert about == "How hot? 3 runs took 1.5 hours in all (abacus)."
-    assert command.startswith("`python benchmarks/tea.py` ([script](https://a.example/")
+    assert command.startswith("`python benchmarks/tea.py --again` ([script](https://a.example/")
     assert table.splitlines()[2:] == [
         f"| `t-9` | 2 | {records.interval([1.0, 2.0])} |",
         "| `t-10` | 1 | 3 |",

@@ -214,10 +214,11 @@ def experiment(name: str, runs: list[dict[str, Any]], address: str) -> list[str]
             for arm, metrics in by_arm(name, entry, runs).items()
         ]
     described = [f"- `{arm}`: {what}" for arm, what in entry.arms.items()]
+    again = "" if "rows" in runs[0] else " --again"  # without it, runs with a record are left out
     return [
         f"## {entry.title}",
         f"{entry.about}{cost}{'.' if cost else ''}",
-        f"`python benchmarks/{entry.script}` "
+        f"`python benchmarks/{entry.script}{again}` "
         f"([script]({address}/benchmarks/{entry.script}), "
         f"[records]({address.replace('/blob/', '/tree/')}/cvae_lib/records/{name}))",
         *(["\n".join(described)] if described else []),
