@@ -63,7 +63,7 @@ def train(
     name: Annotated[
         str,
         typer.Argument(
-            help="fashion-judge, fashion-vae, fashion-concat, fashion-additive or "
+            help="fashion-judge, fashion-vae, fashion-concat, fashion-additive, fashion-film or "
             "fashion-concat-sigma."
         ),
     ],
