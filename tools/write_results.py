@@ -71,15 +71,16 @@ EXPERIMENTS = {
         },
         {
             "vae": "no label",
-            "concat": "label embedding beside the pixels and beside $z$",
-            "concat-small": "the same, embeddings drawn with standard deviation 0.02",
-            "additive": "label embedding added to pixels and to $z$, drawn with deviation 1",
-            "additive-small": "the same, drawn with 0.02",
+            "concat": "label embedding beside the encoder's features and beside $z$",
+            "concat-small": "the same, embeddings starting with standard deviation 0.02",
+            "additive": "label embeddings added to the encoder's features and to $z$, starting "
+            "with standard deviation 1",
+            "additive-small": "the same, starting with 0.02",
             "additive-small-encoder": "0.02 in the encoder, 1 in the decoder",
             "additive-small-decoder": "1 in the encoder, 0.02 in the decoder",
             "additive-hidden": "0.02, in the decoder added one layer after $z$",
-            "film": "features scaled and shifted by the label",
-            "film-unit": "the same, embeddings drawn with standard deviation 1",
+            "film": "features scaled and shifted by the label, starting with no change",
+            "film-unit": "the same, embeddings starting with standard deviation 1",
         },
     ),
     "rate-distortion": Experiment(
