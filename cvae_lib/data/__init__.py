@@ -1,6 +1,13 @@
 """Data: containers, Fashion-MNIST, and procedural garments that stand in for it."""
 
-from cvae_lib.data.containers import ImageSet, check_labels, to_bytes, to_unit
+from cvae_lib.data.containers import (
+    CaptionedSet,
+    ImageSet,
+    TextEncoder,
+    check_labels,
+    to_bytes,
+    to_unit,
+)
 from cvae_lib.data.fashion import (
     FASHION_CLASSES,
     DataError,
@@ -12,8 +19,10 @@ from cvae_lib.data.toy import draw_garments, toy_garments
 
 __all__ = [
     "FASHION_CLASSES",
+    "CaptionedSet",
     "DataError",
     "ImageSet",
+    "TextEncoder",
     "ToyDataWarning",
     "check_labels",
     "draw_garments",

@@ -1,11 +1,13 @@
-"""Labelled images as bytes: held in memory or on the device whole, sliced into batches."""
+"""Images as bytes: with one label each, held whole; or with captions, and larger than memory."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -89,6 +91,80 @@ class ImageSet:
         order = torch.randperm(len(self), generator=generator, device=generator.device)
         for index in order.to(self.device).split(size):
             yield self.images[index], self.labels[index]
+
+
+class TextEncoder(Protocol):
+    """What turns texts into vectors; `cvae_lib.encoders` has two.
+
+    ``fingerprint`` is the SHA-256 of the weights (of the settings, where there are none): with
+    ``name`` it says which vectors a text gets.
+    """
+
+    name: str
+    dim: int
+    fingerprint: str
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """Texts → float32 (N, dim) on the CPU."""
+
+
+@dataclass(frozen=True)
+class CaptionedSet:
+    """Images with one or more captions each, and every caption's vector.
+
+    The arrays may be memory-mapped files larger than memory: only what a batch takes is read.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        vectors: float16 or float32 (M, D), one for each caption.
+        first: int64 (N + 1,), rising from 0 to M: image i has the captions ``first[i]`` up to, and
+            without, ``first[i + 1]``, at least one.
+        captions: the M texts.
+        truths: what each image shows, where that is known (Scenes).
+        source: where the images came from, for notices and run records.
+        real: False for procedural images.
+
+    Raises:
+        ValueError: if a shape, dtype or count does not fit the above.
+    """
+
+    images: np.ndarray
+    vectors: np.ndarray
+    first: np.ndarray
+    captions: Sequence[str]
+    truths: Sequence[dict[str, Any]] | None = None
+    source: str = "memory"
+    real: bool = True
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.ndim != 4:
+            raise ValueError(
+                f"images must be uint8 (N, C, H, W), got {self.images.dtype} {self.images.shape}"
+            )
+        if self.vectors.dtype not in (np.float16, np.float32) or self.vectors.ndim != 2:
+            raise ValueError(
+                f"vectors must be float16 or float32 (M, D), got {self.vectors.dtype} "
+                f"{self.vectors.shape}"
+            )
+        if len(self.captions) != len(self.vectors):
+            raise ValueError(f"{len(self.captions)} captions have {len(self.vectors)} vectors")
+        if self.first.dtype != np.int64 or self.first.shape != (len(self.images) + 1,):
+            raise ValueError(
+                f"first must be int64 ({len(self.images) + 1},), got {self.first.dtype} "
+                f"{self.first.shape}"
+            )
+        if self.first[0] != 0 or self.first[-1] != len(self.captions):
+            raise ValueError(
+                f"first must rise from 0 to {len(self.captions)}, got {self.first[0]} and "
+                f"{self.first[-1]} at its ends"
+            )
+        if len(bare := np.flatnonzero(np.diff(self.first) < 1)):
+            raise ValueError(f"image {bare[0]} has no caption")
+        if self.truths is not None and len(self.truths) != len(self.images):
+            raise ValueError(f"{len(self.images)} images have {len(self.truths)} truths")
+
+    def __len__(self) -> int:
+        return len(self.images)
 
 
 def to_unit(images: Tensor) -> Tensor:

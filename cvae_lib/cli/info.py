@@ -1,0 +1,56 @@
+"""Command `info`."""
+
+from __future__ import annotations
+
+from cvae_lib import __version__
+from cvae_lib.cli.common import device_called, table
+
+
+def info() -> None:
+    """Show versions, device, scale, data and the shipped models."""
+    import platform
+
+    import torch
+
+    from cvae_lib.checkpoint import CheckpointError
+    from cvae_lib.data import DataError, find_fashion_mnist
+    from cvae_lib.pretrained import FOLDER, RECIPES, hardware, record
+    from cvae_lib.scale import choose_scale
+    from cvae_lib.train import fastest_settings
+
+    device = device_called(None)
+    dtype, channels_last = fastest_settings(device)
+    try:
+        place = str(find_fashion_mnist() or "not found: python -m cvae_lib data")
+    except DataError as error:
+        place = str(error)
+    rows = [
+        ("cvae_lib", __version__),
+        ("Python", platform.python_version()),
+        ("PyTorch", torch.__version__),
+        ("device", f"{device.type}: {hardware()}"),
+        ("scale", str(choose_scale())),
+        (
+            "fastest here",
+            f"{str(dtype).removeprefix('torch.')}{', channels-last' if channels_last else ''}",
+        ),
+        ("Fashion-MNIST", place),
+    ]
+    table("This machine", ("", ""), rows)
+    models = []
+    for name, recipe in RECIPES.items():
+        weights = FOLDER / f"{name}.safetensors"
+        try:
+            metrics = record(name)["metrics"]
+        except CheckpointError:
+            metrics = {}
+        metric = next((k for k in ("accuracy", "sse") if k in metrics), None)
+        models.append(
+            (
+                name,
+                recipe.about,
+                f"{weights.stat().st_size / 1e6:.1f} MB" if weights.exists() else "missing",
+                f"{metric} {metrics[metric]:.4g}" if metric else "no record",
+            )
+        )
+    table("Shipped models", ("name", "what", "size", "on the test set"), models)
