@@ -15,6 +15,7 @@ from cvae_lib.data.fashion import (
     fashion_mnist,
     find_fashion_mnist,
 )
+from cvae_lib.data.scenes import draw_scene, render, write_scenes
 from cvae_lib.data.toy import draw_garments, toy_garments
 
 __all__ = [
@@ -26,9 +27,12 @@ __all__ = [
     "ToyDataWarning",
     "check_labels",
     "draw_garments",
+    "draw_scene",
     "fashion_mnist",
     "find_fashion_mnist",
+    "render",
     "to_bytes",
     "to_unit",
     "toy_garments",
+    "write_scenes",
 ]

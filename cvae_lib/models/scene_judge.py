@@ -1,0 +1,142 @@
+"""The judge of drawn scenes: it says which shapes of which colours a picture shows, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cvae_lib.data.scenes import CENTRES, COLOURS, SHAPES, SIZES
+
+SIDE = 64  # pixels: pictures of other sizes are resized to it
+
+
+class Reading(NamedTuple):
+    """What the judge sees, a row for each of the 8 colours: no scene has two things of one."""
+
+    presence: Tensor  # (B, 8) logits: is there a thing of this colour?
+    shape: Tensor  # (B, 8, 6) logits
+    size: Tensor  # (B, 8, 3) logits
+    place: Tensor  # (B, 8, 2) x and y of its centre, in widths of the picture
+
+
+class SceneJudge(nn.Module):
+    """Reads a scene: one attention map for each colour says where its thing is.
+
+    `features` (B, width) feed the Fréchet distance, `forward` gives a `Reading`, `read` names.
+    """
+
+    def __init__(self, width: int = 64) -> None:
+        super().__init__()
+        self.width = width
+        self.trunk = nn.Sequential(
+            _convolution(3, width // 2, stride=2),
+            _convolution(width // 2, width, stride=2),
+            *(_convolution(width, width) for _ in range(3)),
+        )
+        self.heat = nn.Conv2d(width, len(COLOURS), 1)
+        self.shape = nn.Linear(width, len(SHAPES))
+        self.size = nn.Linear(width, len(SIZES))
+        centres = (torch.arange(SIDE // 4) + 0.5) / (SIDE // 4)
+        grid = torch.stack(torch.meshgrid(centres, centres, indexing="xy"), -1)
+        self.grid: Tensor
+        self.register_buffer("grid", grid.view(-1, 2), persistent=False)
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """The constructor's arguments, for checkpoints."""
+        return {"width": self.width}
+
+    def maps(self, x: Tensor) -> Tensor:
+        """x (B, 3, S, S) in [0, 1] → feature maps (B, width, 16, 16)."""
+        if x.ndim != 4 or x.shape[1] != 3:
+            raise ValueError(f"pictures must be (B, 3, S, S), got {tuple(x.shape)}")
+        if x.shape[2:] != (SIDE, SIDE):
+            x = F.interpolate(x, (SIDE, SIDE), mode="bilinear", antialias=True)
+        return self.trunk(x)
+
+    def features(self, x: Tensor) -> Tensor:
+        """x (B, 3, S, S) in [0, 1] → (B, width), non-negative: the maps' means."""
+        return self.maps(x).float().mean((2, 3))
+
+    def forward(self, x: Tensor) -> Reading:
+        """x (B, 3, S, S) in [0, 1] → what it shows."""
+        maps = self.maps(x)
+        heat = self.heat(maps).float().flatten(2)  # (B, 8, 256)
+        attention = heat.softmax(2)
+        seen = attention @ maps.float().flatten(2).transpose(1, 2)  # (B, 8, width)
+        return Reading(
+            heat.amax(2), self.shape(seen).float(), self.size(seen).float(), attention @ self.grid
+        )
+
+    @torch.no_grad()
+    def read(self, images: Tensor, batch_size: int = 500) -> list[list[dict[str, Any]]]:
+        """For each picture (N, 3, S, S) a thing of every colour, by names, the surest first.
+
+        ``presence`` is the probability that the thing is there at all.
+        """
+        drawn = []
+        for batch in images.split(batch_size):
+            reading = self(batch)
+            presence = reading.presence.sigmoid().tolist()
+            shape, size = reading.shape.argmax(2).tolist(), reading.size.argmax(2).tolist()
+            nearest = (reading.place[..., None] - torch.tensor(CENTRES).to(batch)).abs().argmin(3)
+            cells = nearest.tolist()
+            for row in range(len(batch)):
+                things = [
+                    {
+                        "presence": presence[row][k],
+                        "colour": colour,
+                        "shape": list(SHAPES)[shape[row][k]],
+                        "size": list(SIZES)[size[row][k]],
+                        "row": cells[row][k][1],
+                        "column": cells[row][k][0],
+                    }
+                    for k, colour in enumerate(COLOURS)
+                ]
+                drawn.append(sorted(things, key=lambda thing: -thing["presence"]))
+        return drawn
+
+
+def judge_targets(truths: Sequence[dict[str, Any]]) -> Tensor:
+    """Truths of scenes → float32 (N, 8 · 5): for each colour presence, shape, size, x, y."""
+    targets = torch.zeros(len(truths), len(COLOURS), 5)
+    for row, truth in enumerate(truths):
+        for thing in truth["things"]:
+            targets[row, list(COLOURS).index(thing["colour"])] = torch.tensor(
+                [
+                    1.0,
+                    list(SHAPES).index(thing["shape"]),
+                    list(SIZES).index(thing["size"]),
+                    thing["x"],
+                    thing["y"],
+                ]
+            )
+    return targets.flatten(1)
+
+
+def judge_losses(reading: Reading, targets: Tensor) -> dict[str, Tensor]:
+    """Each term of the judge's loss, per example: nats, and widths of the picture for "place"."""
+    present, shape, size, x, y = targets.view(len(targets), -1, 5).unbind(2)
+    logits = {"shape": (reading.shape, shape), "size": (reading.size, size)}
+    terms = {
+        "presence": F.binary_cross_entropy_with_logits(
+            reading.presence, present, reduction="none"
+        ).sum(1)
+    }
+    for name, (scores, truth) in logits.items():
+        nats = F.cross_entropy(scores.flatten(0, 1), truth.long().flatten(), reduction="none")
+        terms[name] = (nats.view_as(present) * present).sum(1)
+    off = (reading.place - torch.stack([x, y], 2)).abs().sum(2)
+    return terms | {"place": (off * present).sum(1)}
+
+
+def _convolution(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(),
+    )

@@ -1,0 +1,206 @@
+"""Scenes: truth, pictures and captions agree; the unseen stays unseen; COCO's tools read them."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from cvae_lib.data.scenes import (
+    COLOURS,
+    PLACES,
+    RADII,
+    RELATIONS,
+    RGB,
+    SHAPES,
+    SIZES,
+    SPLITS,
+    UNSEEN_PAIRS,
+    UNSEEN_RELATIONS,
+    Scene,
+    Thing,
+    draw_scene,
+    render,
+    scenes,
+    write_scenes,
+)
+
+
+class CountingEncoder:
+    """One number a text: its length."""
+
+    name, dim, fingerprint = "length", 1, "0"
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        return torch.tensor([[float(len(text))] for text in texts])
+
+
+def thing(shape: str = "circle", colour: str = "red", size: str = "large") -> Thing:
+    return Thing(shape, colour, size, row=1, column=1, x=0.5, y=0.5)
+
+
+def test_there_is_enough_to_talk_about() -> None:
+    assert len(SHAPES) >= 6 and len(COLOURS) >= 8 and len(SIZES) == 3 and len(RELATIONS) == 4
+    assert COLOURS.keys() == RGB.keys()
+
+
+def test_a_scene_depends_on_seed_split_and_index_alone() -> None:
+    assert draw_scene("train", 7) == draw_scene("train", 7)
+    others = [draw_scene("train", 8), draw_scene("valid", 7), draw_scene("train", 7, seed=1)]
+    assert draw_scene("train", 7) not in others
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_scenes_keep_apart_what_training_may_not_see(split: str) -> None:
+    for index in range(400):
+        scene, _ = draw_scene(split, index)
+        pairs = {(t.shape, t.colour) for t in scene.things}
+        relations = {
+            (scene.things[i].shape, name, scene.things[j].shape) for i, name, j in scene.relations()
+        }
+        held_out = bool(pairs & UNSEEN_PAIRS) or bool(relations & UNSEEN_RELATIONS)
+        assert held_out == (split == "unseen"), (split, index)
+
+
+def test_both_kinds_of_the_unseen_are_drawn() -> None:
+    kinds = [kind for i in range(200) for kind in draw_scene("unseen", i)[0].unseen()]
+    assert {kinds.count("pair") > 60, kinds.count("relation") > 60} == {True}
+
+
+def test_all_words_and_all_places_occur() -> None:
+    said = " ".join(c.text for i in range(1500) for c in draw_scene("train", i)[1])
+    groups = [group for table in (SHAPES, COLOURS, SIZES, RELATIONS) for group in table.values()]
+    groups += [place for row in PLACES for place in row]
+    words = [word for group in groups for word in group]
+    assert not [word for word in words if word not in said]
+
+
+def test_captions_say_what_is_there() -> None:
+    for index in range(300):
+        scene, captions = draw_scene("train", index)
+        assert len(captions) == 5
+        for caption in captions:
+            for t in scene.things:
+                assert any(word in caption.text for word in COLOURS[t.colour]), caption
+                assert any(word in caption.text for word in SHAPES[t.shape]), caption
+                if "position" in caption.says:
+                    assert any(p in caption.text for p in PLACES[t.row][t.column]), caption
+                if "size" in caption.says:
+                    assert any(word in caption.text for word in SIZES[t.size]), caption
+            for top_or_bottom in scene.background:
+                assert (f"{top_or_bottom}" in caption.text) >= ("background" in caption.says)
+
+
+def test_a_relation_is_told_the_right_way_round() -> None:
+    told = 0
+    for index in range(400):
+        scene, captions = draw_scene("train", index)
+        text = captions[2].text
+        if captions[2].says != ("relation",) or len(scene.things) != 2:
+            continue
+        told += 1
+        first, second = sorted(
+            scene.things, key=lambda t: min(text.find(w) % 1000 for w in COLOURS[t.colour])
+        )
+        if any(word in text for word in RELATIONS["above"]):
+            assert first.y < second.y
+        elif any(word in text for word in RELATIONS["below"]):
+            assert first.y > second.y
+        elif "left of" in text:
+            assert first.x < second.x
+        else:
+            assert "right of" in text and first.x > second.x
+    assert told > 20
+
+
+def test_the_longest_caption_has_up_to_three_sentences() -> None:
+    counts = {draw_scene("train", i)[1][4].text.count(".") for i in range(50)}
+    assert counts == {2, 3}
+
+
+def test_articles_fit() -> None:
+    text = " ".join(c.text for i in range(300) for c in draw_scene("train", i)[1])
+    assert " an red" not in text and " a orange" not in text and " a emerald" not in text
+    assert " an azure" in text and " a huge" in text
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("pixels", [16, 64, 128])
+def test_a_shape_has_its_colour_inside_and_the_background_outside(shape: str, pixels: int) -> None:
+    image = render(Scene((thing(shape),), ("white", "white")), pixels).transpose(1, 2, 0)
+    middle = pixels // 2
+    inside = middle - int(0.75 * RADII["large"] * pixels) if shape == "ring" else middle
+    if pixels > 16 or shape != "ring":
+        assert np.abs(image[inside, middle].astype(int) - RGB["red"]).max() <= 3
+    assert np.abs(image[1, 1].astype(int) - (247, 247, 245)).max() <= 1
+
+
+def test_edges_are_smooth_and_sizes_do_not_matter() -> None:
+    scene, _ = draw_scene("train", 3)
+    large = render(scene, 256).astype(float)
+    shrunk = large.reshape(3, 64, 4, 64, 4).mean((2, 4))
+    assert np.abs(shrunk - render(scene, 64)).mean() < 1
+
+
+def test_a_background_may_turn_from_one_colour_to_another() -> None:
+    image = render(Scene((thing(),), ("white", "pale blue")), 64)
+    assert image[0, 0, 0] > 240 and image[0, -1, 0] < 205
+    assert (np.diff(image[0, :, 0].astype(int)) <= 0).all()
+
+
+def test_things_do_not_touch() -> None:
+    for index in range(300):
+        things = draw_scene("train", index)[0].things
+        for i, a in enumerate(things):
+            assert RADII[a.size] <= a.x <= 1 - RADII[a.size]
+            for b in things[:i]:
+                assert np.hypot(a.x - b.x, a.y - b.y) > RADII[a.size] + RADII[b.size]
+
+
+def test_scenes_in_memory() -> None:
+    data = scenes("train", 12, 32, encoder=CountingEncoder())
+    assert data.images.shape == (12, 3, 32, 32) and not data.real
+    assert data.vectors.shape == (60, 1) and data.vectors.dtype == np.float16
+    assert data.vectors[3, 0] == len(data.captions[3])
+    assert data.truths is not None
+    scene, captions = draw_scene("train", 5)
+    assert data.truths[5] == scene.truth()
+    assert list(data.captions[25:30]) == [c.text for c in captions]
+    assert (data.images[5] == render(scene, 32)).all()
+
+
+def test_the_number_of_workers_changes_nothing() -> None:
+    one = scenes("valid", 70, 16, encoder=CountingEncoder())
+    two = scenes("valid", 70, 16, encoder=CountingEncoder(), workers=2)
+    assert (one.images == two.images).all() and one.captions == two.captions
+
+
+def test_cocos_own_tools_open_what_is_written(tmp_path: Path) -> None:
+    from pycocotools.coco import COCO
+    from torchvision.datasets import CocoCaptions
+
+    seen: list[int] = []
+    path = write_scenes(tmp_path, "unseen", 6, 32, workers=1, on_scene=lambda: seen.append(1))
+    assert len(seen) == 6
+    coco = COCO(str(path))
+    assert len(coco.getImgIds()) == 6 and len(coco.getAnnIds(imgIds=[1])) == 5
+    picture, captions = CocoCaptions(str(tmp_path / "unseen"), str(path))[2]
+    scene, expected = draw_scene("unseen", 2)
+    assert captions == [caption.text for caption in expected]
+    assert (np.asarray(picture) == render(scene, 32).transpose(1, 2, 0)).all()
+    content = json.loads(path.read_text())
+    assert content["info"]["procedural"] is True
+    assert content["images"][2]["truth"] == scene.truth()
+    assert content["annotations"][11]["says"] == list(expected[1].says)
+
+
+def test_bad_arguments_are_named() -> None:
+    with pytest.raises(ValueError, match="no split 'testing' of Scenes: choose one of train"):
+        draw_scene("testing", 0)
+    with pytest.raises(ValueError, match="count must be at least 1 scene, got 0"):
+        scenes("train", 0, encoder=CountingEncoder())
+    with pytest.raises(ValueError, match="size must be at least 8 pixels, got 4"):
+        render(draw_scene("train", 0)[0], 4)
