@@ -1,7 +1,8 @@
-"""Prompts to Fashion-MNIST labels, found by one regular expression, and on to pictures."""
+"""Prompts to Fashion-MNIST labels and on to pictures; texts to sentences."""
 
 import re
 import unicodedata
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -207,3 +208,85 @@ def text_to_images(
     condition = torch.tensor(labels).repeat_interleave(n)
     images = model.sample(condition, generator=generator, temperature=temperature)
     return images.unflatten(0, (len(labels), n)), labels
+
+
+# Abbreviations, lower case, without the last stop. No sentence ends with one of these,
+_LEADING = {
+    "mr", "mrs", "ms", "mx", "messrs", "dr", "prof", "e.g", "i.e", "eg", "ie", "cf", "vs", "viz",
+    "approx", "ca",
+}  # fmt: skip
+# none before a number with one of these,
+_NUMBERED = {
+    "no", "nos", "nr", "fig", "figs", "p", "pp", "vol", "ch", "eq", "sec", "art",
+    "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec",
+}  # fmt: skip
+# and with these, and with initials, only before a starter: "the U.S. The", but not "U.S. Army".
+_ABBREVIATIONS = {
+    "st", "mt", "gen", "sen", "rep", "rev", "hon", "gov", "capt", "lt", "col", "sgt", "jr", "sr",
+    "inc", "ltd", "co", "corp", "dept", "univ", "est", "etc", "al", "ave", "blvd", "rd", "sq",
+    "ft", "oz", "lb", "lbs", "hr", "hrs", "min", "max",
+}  # fmt: skip
+_STARTERS = {
+    "A", "An", "The", "This", "That", "These", "Those", "There", "It", "He", "She", "They", "We",
+    "You", "I", "Its", "His", "Her", "Their", "Our", "My", "In", "On", "At", "To", "From", "Behind",
+    "Above", "Below", "And", "But", "So", "Then", "If", "When", "While", "After", "Before", "What",
+}  # fmt: skip
+_OPENERS = "\"'“‘„«‹([{「『（【《"
+_CLOSERS = "\"'”’»›)]}」』）】》"
+_CJK_STOPS = "。！？｡"
+_STOPS = ".!?…" + _CJK_STOPS
+# A stretch without white space, which a CJK stop ends too, and the white space behind it.
+_STRETCH = re.compile(
+    rf"([^\s{_CJK_STOPS}]*[{_CJK_STOPS}]+[{re.escape(_CLOSERS)}]*|[^\s{_CJK_STOPS}]+)(\s*)"
+)
+
+
+def split_sentences(text: str) -> list[str]:
+    """The sentences of a text, white space made single spaces; no other character is lost.
+
+    A sentence ends at a stop (. ! ? … 。！？ and the quotes and brackets that close behind it) or
+    at an empty line; a single newline is a space. No end is seen in decimals, after initials and
+    abbreviations, nor where an ellipsis or a closing quote goes on in lower case. In doubt the
+    text stays in one piece. Every sentence holds a letter or digit if the text holds one; a text
+    of white space has no sentence. Linear in the length of the text.
+    """
+    stretches = list(_STRETCH.finditer(text))
+    sentences, start, first, worded = [], 0, True, False
+    for here, following in pairwise(stretches):
+        worded = worded or _has_word(here[1])
+        if worded and _has_word(following[1]) and _ends(here, following[1], first):
+            sentences.append(text[start : here.end()])
+            start, first, worded = here.end(), True, False
+        else:
+            first = False
+    sentences.append(text[start:])
+    return [" ".join(sentence.split()) for sentence in sentences if sentence.strip()]
+
+
+def _has_word(text: str) -> bool:
+    return any(map(str.isalnum, text))
+
+
+def _ends(here: re.Match[str], following: str, first: bool) -> bool:
+    """Whether a sentence ends between two stretches; ``first``: it began with the one here."""
+    stopped = here[1].rstrip(_CLOSERS)
+    word = stopped.rstrip(_STOPS)
+    stop = stopped[len(word) :]
+    if here[2].count("\n") > 1 or set(stop) & set(_CJK_STOPS):
+        return True
+    following = following.lstrip(_OPENERS)
+    goes_on = following[:1].islower() and (stopped != here[1] or stop == "…" or stop[1:])
+    if not stop or goes_on:
+        return False
+    word = word.lstrip(_OPENERS)
+    if stop != ".":
+        return True
+    if word.lower() in _LEADING or (first and word.isdigit()):  # "1. A dog" in a list
+        return False
+    if word.lower() in _NUMBERED:
+        return not following[:1].isdigit()
+    parts = word.split(".")
+    letters = all(part.isalpha() and len(part) < 3 for part in parts)  # J. U.S. p.m. Ph.D.
+    if word.lower() in _ABBREVIATIONS or (letters and (parts[1:] or len(word) == 1)):
+        return following.rstrip(",") in _STARTERS
+    return True

@@ -15,17 +15,19 @@ LIBRARY = Path(cvae_lib.__file__).parent
 MAY_IMPORT: dict[str, set[str]] = {
     "checkpoint": set(),
     "data": {"checkpoint"},
-    "encoders": {"checkpoint", "text"},
+    "encoders": {"text"},
     "latent": {"data", "losses", "models"},
     "losses": set(),
+    "measure": {"data", "losses", "metrics", "models"},
     "metrics": set(),
     "models": {"data", "losses"},
     "plots": set(),
+    "processes": set(),
     "records": {"checkpoint"},
     "scale": set(),
     "text": set(),
-    "train": {"checkpoint", "data", "losses", "plots"},
-    "pretrained": {"checkpoint", "data", "latent", "losses", "metrics", "models", "train"},
+    "train": {"checkpoint", "data", "losses", "plots", "processes"},
+    "pretrained": {"checkpoint", "data", "encoders", "latent", "measure", "models", "train"},
     "widgets": {"plots", "text"},
 }
 KNOW_ALL = {"cli", "__main__"}

@@ -1,4 +1,4 @@
-"""Prompts to labels: every synonym, its spellings, its plural, and what must not match."""
+"""Prompts to labels: synonyms, spellings, plurals, what must not match; texts to sentences."""
 
 import re
 
@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cvae_lib.text import MAX_TEXT, NOT_GARMENTS, SYNONYMS, known_words, labels_from_text
+from cvae_lib.text import (
+    MAX_TEXT,
+    NOT_GARMENTS,
+    SYNONYMS,
+    known_words,
+    labels_from_text,
+    split_sentences,
+)
 
 NAMES = [
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
@@ -209,3 +216,65 @@ def test_a_synonym_is_found_among_unrelated_words(
 def test_labels_come_in_the_order_of_the_text(pairs: list[tuple[str, int]]) -> None:
     text = "; ".join(word for word, _ in pairs)
     assert labels_from_text(text) == [label for _, label in pairs]
+
+
+# Sentences: "|" marks where one ends and the next begins.
+@pytest.mark.parametrize(
+    "marked",
+    [
+        "One sentence without a stop",
+        "A red circle. |A blue square! |Is it? |Yes",
+        "a red circle. |the background is grey. |no more",
+        "Mr. Smith and Dr. Who met Mrs. Jones. |Prof. Who left.",
+        "Fruit, e.g. The Apple, i.e. One. |Another, cf. This.",
+        "In the U.S. Army. |From the U.S. |The flag of the U.S. is red.",
+        "At 5 p.m. Saturday. |At 5 p.m. |They left at 6 a.m. and slept.",
+        "J. R. R. Tolkien and J.K. Rowling wrote. |A Ph.D. student reads.",
+        "Tea, milk, etc. and more etc. |It ends. |Smith Jr. Street, Main St. corner.",
+        "It is 3.5 m long. |It costs $1,000.50. |Version 2.0.1 is out.",
+        "See fig. 3 and No. 5. |He said no. |Then he ate a fig. |Jan. 5 came.",
+        "1. A dog. |2. A cat. |There are 3. |All sleep.",
+        "Wait... what? |No… |Then… nothing. |He left... |She stayed.",
+        "Really?! |Yes!!! |Well . . . |So",
+        "“I see a dog.” |“So do I!” said she. |'Good.' |(It barks.) |[Loud.] |It runs",
+        "He asked “why?” and left. |She (Dr. No!) laughed.",
+        "See www.example.org or a.b.c. |A file name.txt is here.",
+        "红圆。|蓝方！|好吗？|“是。”|「行け！？」|終わり。 |A dog｡|B",
+        "wrapped\nlines are one. |And\ttwo\n\n|a new paragraph\r\n\r\n|another",
+        "... Hello. !!! |World. ???",
+        "...",
+        "🐕. 🐈.",
+        "A dog 🐕. |A cat 🐈!",
+    ],
+)
+def test_split_sentences(marked: str) -> None:
+    expected = [" ".join(sentence.split()) for sentence in marked.split("|")]
+    assert split_sentences(marked.replace("|", "")) == expected
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\n \t\u00a0"])
+def test_white_space_has_no_sentence(text: str) -> None:
+    assert split_sentences(text) == []
+
+
+PARTS = [
+    "a", "The", "dog", "Mr", "e.g", "U.S", "3", "3.5", ".", "...", "…", "!", "?", "。", "！", "”",
+    "(", "“", ")", "」", ",", " ", " ", " ", "\n", "\n\n", "\u00a0",
+]  # fmt: skip
+
+
+@settings(max_examples=300)
+@given(st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PARTS)).map("".join)))
+def test_sentences_lose_nothing_and_have_words(text: str) -> None:
+    sentences = split_sentences(text)
+    assert "".join("".join(sentences).split()) == "".join(text.split())
+    assert all(sentence == " ".join(sentence.split()) != "" for sentence in sentences)
+    assert len(sentences) <= 1 or all(any(map(str.isalnum, part)) for part in sentences)
+
+
+@pytest.mark.parametrize(
+    "unit", ["a.", ". ", "。", "a。", "A. ", "」", ".”", "\n", " ", "(", "… a "]
+)
+def test_long_texts_are_split_in_linear_time(unit: str) -> None:
+    text = unit * 50_000  # a quadratic splitter would take minutes
+    assert "".join("".join(split_sentences(text)).split()) == "".join(text.split())

@@ -1,0 +1,636 @@
+"""Texts to vectors: hashing, CLIP's real code on small random weights, pieces, and the cache."""
+
+import contextlib
+import copy
+import hashlib
+import io
+import json
+import multiprocessing
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import warnings
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from cvae_lib.encoders import (
+    WEIGHTS_VARIABLE,
+    CachedEncoder,
+    ClipTextEncoder,
+    HashingTextEncoder,
+    _import_clip,
+    token_pieces,
+)
+from cvae_lib.text import split_sentences
+
+TEXTS = [
+    "a red circle",
+    "A small blue square stands left of a green star. The background is grey.",
+    "Mr. Smith, in the U.S. since 1990, owns 3.5 dogs... He says so! Does he?",
+    "红圆。蓝方！",
+    "🐕 & <b>dog</b> &amp; “cat”",
+    " ".join(["a man, who rides a brown horse, waves and"] * 12) + " smiles.",
+    "x",
+]
+LONG = TEXTS[5]
+DIM = 48
+
+
+@pytest.fixture(scope="session")
+def clip() -> Any:
+    return _import_clip()
+
+
+@pytest.fixture(scope="session")
+def weights(clip: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small random CLIP as a TorchScript archive of half-precision numbers, as OpenAI's is."""
+    torch.manual_seed(0)
+    model = clip.model.CLIP(
+        embed_dim=DIM, image_resolution=32, vision_layers=1, vision_width=64, vision_patch_size=16,
+        context_length=77, vocab_size=49408,
+        transformer_width=128, transformer_heads=2, transformer_layers=2,
+    )  # fmt: skip
+    for parameter in (model.token_embedding.weight, model.positional_embedding):
+        nn.init.normal_(parameter)  # of some size, so that words and places matter
+    clip.model.convert_weights(model)
+    path = tmp_path_factory.mktemp("clip") / "small.pt"
+    example = torch.zeros(1, 3, 32, 32), clip.tokenize(["a"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing is deprecated, and talkative
+        torch.jit.trace(model.float().eval(), example, check_trace=False).save(str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def state(weights: Path) -> dict[str, torch.Tensor]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return dict(torch.jit.load(weights).state_dict())
+
+
+@pytest.fixture(scope="session")
+def encoder(weights: Path) -> ClipTextEncoder:
+    return ClipTextEncoder(weights)
+
+
+@pytest.fixture(scope="session")
+def reference(clip: Any, weights: Path) -> Callable[[list[str]], np.ndarray]:
+    """CLIP as its authors run it: the whole model, all 77 tokens."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model, _ = clip.load(str(weights), device="cpu")
+
+    def encode(texts: list[str]) -> np.ndarray:
+        with torch.inference_mode():
+            return model.encode_text(clip.tokenize(texts)).numpy()
+
+    return encode
+
+
+@pytest.fixture(params=["hashing", "clip"])
+def any_encoder(request: pytest.FixtureRequest) -> Any:
+    if request.param == "hashing":
+        return HashingTextEncoder()
+    return request.getfixturevalue("encoder")
+
+
+# Both encoders
+
+
+def test_vectors_are_float32_and_one_for_each_text(any_encoder: Any) -> None:
+    vectors = any_encoder(TEXTS)
+    assert vectors.dtype == torch.float32 and vectors.shape == (len(TEXTS), any_encoder.dim)
+    assert vectors.isfinite().all() and (vectors.norm(dim=1) > 0).all()
+    assert vectors.device.type == "cpu" and not vectors.requires_grad
+    assert any_encoder([]).shape == (0, any_encoder.dim)
+
+
+def test_a_text_has_the_same_vector_in_every_company(any_encoder: Any) -> None:
+    together = any_encoder(TEXTS)
+    alone = torch.cat([any_encoder([text]) for text in TEXTS])
+    np.testing.assert_allclose(together, alone, atol=1e-6, rtol=0)
+    np.testing.assert_allclose(any_encoder(TEXTS[::-1]), together.flip(0), atol=1e-6, rtol=0)
+
+
+def test_a_text_is_the_mean_of_its_sentences(any_encoder: Any) -> None:
+    parts = ["A red circle.", f"{LONG}", "The background is grey."]
+    whole = any_encoder([" ".join(parts)])[0]
+    np.testing.assert_allclose(whole, any_encoder(parts).mean(dim=0), atol=1e-6)
+
+
+def test_long_texts_are_read_to_their_end(any_encoder: Any) -> None:
+    texts = [f"{LONG[:-1]} at a {colour} dog." for colour in ("red", "blue")]
+    first, second = any_encoder(texts)
+    assert (first - second).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "\x00", "\x1b[31m"])
+def test_a_text_without_a_word_is_named(any_encoder: Any, text: str) -> None:
+    if any_encoder.name == "hashing" and text == "\x1b[31m":
+        text = "...!?"  # hashing sees the word 31m in an escape sequence; no word here
+    with pytest.raises(ValueError, match=f"text {re.escape(repr(text))} has no word"):
+        any_encoder(["a dog", text])
+
+
+@pytest.mark.parametrize("wrong", ["a dog", ["a dog", None], [b"a dog"]])
+def test_texts_are_a_list_of_str(any_encoder: Any, wrong: Any) -> None:
+    with pytest.raises(TypeError, match="want a"):
+        any_encoder(wrong)
+
+
+def test_nothing_is_in_a_models_state(any_encoder: Any) -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(2, 2)
+            self.encoder = any_encoder
+
+    model = Model()
+    assert set(model.state_dict()) == {"linear.weight", "linear.bias"}
+    assert sum(p.numel() for p in model.parameters()) == 6
+    model.to(torch.float64).train()
+    assert any_encoder(["a dog"]).dtype == torch.float32
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.text(max_size=60).map(lambda text: f"a {text}"), min_size=1, max_size=3))
+def test_any_text_gets_a_finite_vector(texts: list[str]) -> None:
+    vectors = HashingTextEncoder(64)(texts)
+    assert vectors.shape == (len(texts), 64) and vectors.isfinite().all()
+
+
+# Hashing
+
+
+def test_hashing_is_the_librarys_own() -> None:
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    vectorizer = HashingVectorizer(n_features=512, ngram_range=(1, 2), token_pattern=r"\w+")
+    expected = vectorizer.transform(["a red circle"]).toarray()
+    np.testing.assert_allclose(HashingTextEncoder()(["a red circle"]), expected, atol=1e-7)
+
+
+def test_hashing_sees_one_letter_words_numbers_and_order_but_not_case_or_accents() -> None:
+    encode = HashingTextEncoder()
+    assert encode(["a red circle"]).norm().item() == pytest.approx(1, abs=1e-6)
+    different = ["red circle", "a red circle", "3 red circle", "7 red circle", "circle a red"]
+    assert len({tuple(vector) for vector in encode(different).tolist()}) == len(different)
+    same = encode(["Café RED", "cafe red", "cafe\u0301 red", "ｃａｆｅ red"])
+    assert (same == same[0]).all()
+
+
+def test_hashing_fingerprint_is_of_its_settings() -> None:
+    assert HashingTextEncoder().fingerprint == HashingTextEncoder(512).fingerprint
+    assert HashingTextEncoder(64).fingerprint != HashingTextEncoder(512).fingerprint
+    assert re.fullmatch("[0-9a-f]{64}", HashingTextEncoder().fingerprint)
+    with pytest.raises(ValueError, match="dim is 0"):
+        HashingTextEncoder(0)
+
+
+# CLIP
+
+
+def test_clip_is_the_authors(encoder: ClipTextEncoder, reference: Any) -> None:
+    short = [TEXTS[0], TEXTS[6], "Two dogs; one cat!", "don't", "🐕 &amp; 犬"]
+    np.testing.assert_allclose(encoder(short), reference(short), atol=2e-5)
+
+
+def test_clip_averages_what_the_authors_encode(encoder: ClipTextEncoder, reference: Any) -> None:
+    sentences = split_sentences(TEXTS[2])
+    assert len(sentences) == 3
+    expected = reference(sentences).mean(axis=0)
+    np.testing.assert_allclose(encoder([TEXTS[2]])[0], expected, atol=2e-5)
+
+
+def test_clip_knows_its_size_and_its_file(encoder: ClipTextEncoder, weights: Path) -> None:
+    assert (encoder.name, encoder.dim) == ("clip", DIM)
+    assert encoder.fingerprint == hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+def test_clip_keeps_no_image_tower_and_is_frozen(encoder: ClipTextEncoder) -> None:
+    names = dict(encoder._tower.named_parameters())
+    assert not [name for name in names if "visual" in name]
+    assert not any(p.requires_grad for p in names.values()) and not encoder._tower.training
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 1000])
+def test_clip_batches(
+    encoder: ClipTextEncoder, weights: Path, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = ClipTextEncoder(weights, batch_size=batch_size)
+    shapes = []
+    forward = other._tower.forward
+    monkeypatch.setattr(
+        other._tower, "forward", lambda tokens: shapes.append(tokens.shape) or forward(tokens)
+    )
+    np.testing.assert_allclose(other(TEXTS), encoder(TEXTS), atol=1e-6, rtol=0)
+    assert max(rows for rows, _ in shapes) <= batch_size
+    assert len(shapes) == -(-sum(rows for rows, _ in shapes) // batch_size)
+    assert max(length for _, length in shapes) <= 77
+
+
+def test_clip_runs_on_the_device_it_is_given(encoder: ClipTextEncoder, weights: Path) -> None:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    other = ClipTextEncoder(str(weights), device=torch.device(device))
+    assert {p.device.type for p in other._tower.parameters()} == {device}
+    np.testing.assert_allclose(other(TEXTS), encoder(TEXTS), atol=1e-4)
+    # "meta" computes nothing: getting as far as its missing numbers shows that it was used
+    with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
+        ClipTextEncoder(weights, device="meta")(["a dog"])
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        ClipTextEncoder(weights, batch_size=0)
+
+
+def test_clip_reads_on_behind_an_end_mark(encoder: ClipTextEncoder) -> None:
+    for mark in ("<|endoftext|>", "&lt;|endoftext|&gt;", "<|startoftext|>"):
+        red, blue = encoder([f"a dog {mark} red", f"a dog {mark} blue"])
+        assert (red - blue).abs().max() > 1e-3
+
+
+def test_clip_reads_a_state_dict(
+    encoder: ClipTextEncoder, state: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    path = tmp_path / "state.pt"
+    torch.save({name: tensor.half() for name, tensor in state.items()}, path)
+    other = ClipTextEncoder(path)
+    assert other.fingerprint != encoder.fingerprint
+    np.testing.assert_allclose(other(TEXTS), encoder(TEXTS), atol=2e-2)
+
+
+# Where CLIP's weights come from
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home without weights, and no network."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise urllib.error.URLError("no route to host")
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv(WEIGHTS_VARIABLE, raising=False)
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    return tmp_path
+
+
+def publish(clip: Any, weights: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let the small weights pass for OpenAI's."""
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    url = f"https://weights.example/{digest}/ViT-B-32.pt"
+    monkeypatch.setitem(clip.clip._MODELS, "ViT-B/32", url)
+    return url
+
+
+def test_without_weights_and_network_the_error_says_what_to_do(clip: Any, home: Path) -> None:
+    with pytest.raises(FileNotFoundError) as error:
+        ClipTextEncoder()
+    message = str(error.value)
+    assert clip.clip._MODELS["ViT-B/32"] in message and "no route to host" in message
+    assert str(home / ".cache/clip/ViT-B-32.pt") in message and "$CVAE_CLIP_WEIGHTS" in message
+    assert not list((home / ".cache/clip").iterdir())
+
+
+def test_the_variable_names_the_weights_and_the_argument_wins(
+    home: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(weights))
+    assert ClipTextEncoder().dim == DIM
+    with pytest.raises(FileNotFoundError, match=r"elsewhere\.pt is no file"):
+        ClipTextEncoder(home / "elsewhere.pt")
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(home))
+    with pytest.raises(FileNotFoundError, match=f"{re.escape(str(home))} is no file"):
+        ClipTextEncoder()
+
+
+def test_the_hubs_cache_is_used_if_it_is_what_was_published(
+    clip: Any, home: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(clip, weights, monkeypatch)
+    cached = home / ".cache/clip/ViT-B-32.pt"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(weights.read_bytes())
+    assert ClipTextEncoder().dim == DIM
+    cached.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(FileNotFoundError, match="no sound CLIP weights"):
+        ClipTextEncoder()
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_the_download_is_checked(
+    clip: Any, home: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, sound: bool
+) -> None:
+    url = publish(clip, weights, monkeypatch)
+    content = weights.read_bytes() if sound else b"Please log in to the hotel's network."
+    asked = []
+
+    class Answer(io.BytesIO):
+        def __init__(self, address: str) -> None:
+            asked.append(address)
+            super().__init__(content)
+
+        def info(self) -> dict[str, int]:
+            return {"Content-Length": len(content)}
+
+    monkeypatch.setattr(urllib.request, "urlopen", Answer)
+    if sound:
+        assert ClipTextEncoder().dim == ClipTextEncoder().dim == DIM
+    else:
+        with pytest.raises(FileNotFoundError, match="checksum"):
+            ClipTextEncoder()
+    assert asked == [url]
+    left = [path.name for path in (home / ".cache/clip").iterdir()]
+    assert left == (["ViT-B-32.pt"] if sound else [])
+
+
+class Harmful:
+    def __reduce__(self) -> Any:
+        return Path.touch, (Path("harm-was-done"),)
+
+
+def damaged_weights(kind: str, state: dict[str, torch.Tensor], path: Path) -> None:
+    if kind == "cut off":
+        torch.save(state, path)
+        path.write_bytes(path.read_bytes()[:-1000])
+    elif kind == "an empty archive":
+        zipfile.ZipFile(path, "w").close()
+    elif kind == "pickled code":
+        torch.save({"positional_embedding": Harmful()}, path)
+    elif kind == "another model":
+        torch.save(nn.Linear(2, 2).state_dict(), path)
+    elif kind == "another vocabulary":
+        torch.save({**state, "token_embedding.weight": torch.zeros(10, 128)}, path)
+    elif kind == "no dictionary":
+        torch.save(torch.zeros(3), path)
+    else:
+        path.write_bytes(b"" if kind == "empty" else b"<html>404</html>")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "empty", "a web page", "cut off", "an empty archive", "pickled code", "another model",
+        "another vocabulary", "no dictionary",
+    ],
+)  # fmt: skip
+def test_unreadable_weights_are_named(
+    kind: str, state: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "broken.pt"
+    damaged_weights(kind, state, path)
+    with pytest.raises(ValueError, match=r"broken\.pt does not hold CLIP's weights"):
+        ClipTextEncoder(path)
+    assert not Path("harm-was-done").exists()
+
+
+# `import clip` under any setuptools
+
+ABSENT = "import sys; sys.modules['pkg_resources'] = None"
+OLD = """
+import importlib.machinery, sys, warnings
+class Old:
+    def find_spec(self, name, path=None, target=None):
+        return importlib.machinery.ModuleSpec(name, self) if name == "pkg_resources" else None
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        import packaging.version
+        module.packaging = packaging
+        warnings.warn("pkg_resources is deprecated as an API")
+sys.meta_path.insert(0, Old())
+"""
+
+
+@pytest.mark.parametrize("setuptools", [ABSENT, OLD], ids=["84", "80"])
+def test_clip_is_imported_under_any_setuptools(setuptools: str, weights: Path) -> None:
+    script = f"""
+{setuptools}
+import cvae_lib.encoders
+assert "clip" not in sys.modules and "sklearn" not in sys.modules, "imported too early"
+vectors = cvae_lib.encoders.ClipTextEncoder({str(weights)!r})(["a dog"])
+assert vectors.shape == (1, {DIM})
+assert not sys.modules.get("pkg_resources"), "a stand-in was left behind"
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_a_pkg_resources_in_use_stays_in_use(clip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pkg_resources", io)
+    assert _import_clip() is clip
+    assert sys.modules["pkg_resources"] is io
+
+
+# Long sentences
+
+
+def by_letters(text: str) -> list[int]:
+    """One token a letter: a stand-in for CLIP's, whose cuts are easy to see."""
+    return [ord(letter) for letter in text if not letter.isspace()]
+
+
+def cut(sentence: str, room: int) -> list[str]:
+    return ["".join(map(chr, piece)) for piece in token_pieces(sentence, by_letters, room)]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "room", "pieces"),
+    [
+        ("", 5, []),
+        ("one two", 6, ["onetwo"]),
+        ("one two, three four", 10, ["onetwo,", "threefour"]),
+        ("one two and three", 10, ["onetwo", "andthree"]),
+        ("ONE TWO AND THREE", 10, ["ONETWO", "ANDTHREE"]),
+        ("brand two andante one", 10, ["brandtwo", "andanteone"]),
+        ("a:b c – d e", 5, ["a:bc–", "de"]),
+        ("一二，三四五", 4, ["一二，", "三四五"]),
+        ("one two six ten", 6, ["onetwo", "sixten"]),
+        ("abcdefgh", 3, ["abc", "def", "gh"]),
+        ("ab, cdefghij", 4, ["ab,", "cdef", "ghij"]),
+        ("1,000 dogs ran", 9, ["1,000", "dogsran"]),
+    ],
+)
+def test_cuts(sentence: str, room: int, pieces: list[str]) -> None:
+    assert cut(sentence, room) == pieces
+
+
+@given(st.text(st.sampled_from("ab ,;–，。 and"), max_size=80), st.integers(1, 12))
+def test_pieces_are_short_and_lose_nothing(sentence: str, room: int) -> None:
+    pieces = cut(sentence, room)
+    assert "".join(pieces) == "".join(sentence.split())
+    assert all(0 < len(piece) <= room for piece in pieces)
+
+
+def test_pieces_of_equal_words_are_of_similar_length() -> None:
+    assert [len(piece) for piece in cut("ab " * 40, 75)] == [40, 40]
+
+
+words = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=150)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(words, min_size=1, max_size=60), st.sampled_from([" ", ", ", " and ", ""]))
+def test_clip_reads_every_word_of_a_sentence(
+    encoder: ClipTextEncoder, parts: list[str], joint: str
+) -> None:
+    sentence = joint.join(parts)
+    pieces = encoder._pieces(sentence)
+    read = "".join(encoder._tokenizer.decode(piece) for piece in pieces)
+    assert "".join(read.split()) == "".join(sentence.lower().split())
+    assert all(len(piece) <= 75 for piece in pieces)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.text(min_size=1).map(lambda text: (f"a {text} " * 100)[:1000]))
+def test_clip_takes_any_text(encoder: ClipTextEncoder, text: str) -> None:
+    assert encoder([text]).isfinite().all()
+
+
+# The cache
+
+
+class Counting:
+    """An encoder that remembers what it was asked."""
+
+    name = "counting"
+    dim = 3
+
+    def __init__(self, fingerprint: str = "0") -> None:
+        self.fingerprint = fingerprint
+        self.asked: list[str] = []
+
+    def __call__(self, texts: Sequence[str]) -> torch.Tensor:
+        self.asked += texts
+        return torch.tensor([[len(text), ord(text[-1]), 1.0] for text in texts])
+
+
+def test_the_cache_encodes_a_text_once(tmp_path: Path) -> None:
+    counting = Counting()
+    cached = CachedEncoder(counting, tmp_path / "new" / "folder")
+    texts = ["a", "b", "a", "\ud800", "红"]
+    first = cached(texts)
+    assert counting.asked == ["a", "b", "\ud800", "红"]
+    np.testing.assert_array_equal(first, Counting()(texts))
+    np.testing.assert_array_equal(cached(["c", *texts])[1:], first)
+    assert counting.asked == ["a", "b", "\ud800", "红", "c"]
+    again = Counting()
+    np.testing.assert_array_equal(CachedEncoder(again, cached.path.parent)(texts), first)
+    assert again.asked == []
+    assert cached([]).shape == (0, 3)
+
+
+def test_the_cache_has_the_encoders_face(any_encoder: Any, tmp_path: Path) -> None:
+    cached = CachedEncoder(any_encoder, tmp_path)
+    for name in ("name", "dim", "fingerprint"):
+        assert getattr(cached, name) == getattr(any_encoder, name)
+    np.testing.assert_array_equal(cached(TEXTS), any_encoder(TEXTS))
+    second = cached(TEXTS)
+    np.testing.assert_array_equal(second, any_encoder(TEXTS))
+    assert second.dtype == torch.float32 and second.add_(1).isfinite().all()
+    with pytest.raises(TypeError, match="want a list of str"):
+        cached("a dog")
+
+
+def test_another_encoder_finds_nothing_of_the_first(tmp_path: Path) -> None:
+    CachedEncoder(Counting(), tmp_path)(["a"])
+    fingerprint, name = Counting("1"), Counting()
+    name.name = "another"
+    for other in (fingerprint, name):
+        CachedEncoder(other, tmp_path)(["a"])
+        assert other.asked == ["a"]
+
+
+def test_what_was_encoded_before_a_failure_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CachedEncoder, "STEP", 10)
+    texts = [f"text {index}" for index in range(25)]
+
+    class Failing(Counting):
+        def __call__(self, texts: Sequence[str]) -> torch.Tensor:
+            if len(self.asked) == 20:
+                raise KeyboardInterrupt
+            return super().__call__(texts)
+
+    with pytest.raises(KeyboardInterrupt):
+        CachedEncoder(Failing(), tmp_path)(texts)
+    counting = Counting()
+    np.testing.assert_array_equal(CachedEncoder(counting, tmp_path)(texts), Counting()(texts))
+    assert counting.asked == texts[20:]
+
+
+def encode_many(folder: str, start: int, count: int) -> None:
+    cached = CachedEncoder(Counting(), folder)
+    for index in range(start, start + count):
+        cached([f"text {index}", "shared"])
+
+
+def test_processes_share_the_file_and_one_may_be_killed(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    finishes = context.Process(target=encode_many, args=(str(tmp_path), 0, 40))
+    is_killed = context.Process(target=encode_many, args=(str(tmp_path), 20, 1_000_000))
+    finishes.start()
+    is_killed.start()
+    cached = CachedEncoder(Counting(), tmp_path)
+    while is_killed.is_alive() and not cached._read(["text 45"]):
+        time.sleep(0.01)
+    finishes.join()
+    is_killed.kill()
+    is_killed.join()
+    assert finishes.exitcode == 0 and is_killed.exitcode == -signal.SIGKILL
+    texts = [f"text {index}" for index in range(46)]
+    assert list(cached._read(texts)) == texts
+    np.testing.assert_array_equal(cached(texts), Counting()(texts))
+    with contextlib.closing(sqlite3.connect(cached.path)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_an_altered_vector_is_encoded_anew(tmp_path: Path) -> None:
+    expected = CachedEncoder(Counting(), tmp_path)(["a", "b"])
+    path = tmp_path / "text-vectors.sqlite"
+    vector = expected[0].numpy().tobytes()
+    content = path.read_bytes()
+    assert content.count(vector) == 1
+    path.write_bytes(content.replace(vector, vector[:-1] + b"\x00"))
+    counting = Counting()
+    np.testing.assert_array_equal(CachedEncoder(counting, tmp_path)(["a", "b"]), expected)
+    assert counting.asked == ["a"]
+    CachedEncoder(counting, tmp_path)(["a", "b"])
+    assert counting.asked == ["a"]
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "text-vectors.sqlite"
+    CachedEncoder(Counting(), tmp_path)([f"text {index}" for index in range(200)])
+    content = path.read_bytes()
+    for damaged in (b"no database at all" * 100, content[:5000], content[:100] + bytes(4000)):
+        path.write_bytes(damaged)
+        with pytest.raises(OSError, match=r"text-vectors\.sqlite cannot be used .*delete this"):
+            CachedEncoder(Counting(), tmp_path)([f"text {index}" for index in range(200)])
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(OSError, match=r"text-vectors\.sqlite cannot be used"):
+        CachedEncoder(Counting(), tmp_path)(["a"])
+    path.rmdir()
+    path.write_bytes(b"")
+    assert CachedEncoder(Counting(), tmp_path)(["a"]).shape == (1, 3)
+
+
+def test_encoders_can_be_copied(any_encoder: Any) -> None:
+    """A model that has one as an attribute is copied too, for an average of its weights."""
+    np.testing.assert_array_equal(copy.deepcopy(any_encoder)(["a"]), any_encoder(["a"]))
+    assert json.dumps([any_encoder.name, any_encoder.dim, any_encoder.fingerprint])
