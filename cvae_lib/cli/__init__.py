@@ -46,7 +46,7 @@ app.command(
         "evaluate fashion-concat", "evaluate runs/fashion-concat.safetensors --images 1000"
     )
 )(evaluate)
-app.command(epilog=examples("data", "data --root ~/fashion-mnist"))(data)
+app.add_typer(data, name="data")
 app.command(epilog=examples("info"))(info)
 
 

@@ -1,21 +1,41 @@
-"""Command `data`."""
+"""Command `data`, and its own commands `coco` and `scenes`."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cvae_lib.cli.common import examples, table
 
-def data(
+data = typer.Typer(
+    epilog=examples(
+        "data",
+        "data --root ~/fashion-mnist",
+        "data coco --download val2017",
+        "data scenes --out scenes --count 50000",
+    ),
+    invoke_without_command=True,
+    rich_markup_mode="rich",
+)
+
+Size = Annotated[int, typer.Option(help="Pixels along a side.")]
+
+
+@data.callback()
+def fashion(
+    context: typer.Context,
     root: Annotated[
         Path | None, typer.Option(help="Look here, and nowhere else; $CVAE_DATA does the same.")
     ] = None,
 ) -> None:
-    """Find or download Fashion-MNIST, check its files, and say where it is."""
+    """Find or download Fashion-MNIST, check its files, and say where it is; or prepare COCO."""
+    if context.invoked_subcommand:
+        return
     from cvae_lib.data import DataError, fashion_mnist, find_fashion_mnist
 
     with contextlib.redirect_stdout(sys.stderr):  # a download's own messages
@@ -31,3 +51,49 @@ def data(
         f"Fashion-MNIST is in {folder}, checked: {counts[0]} training, {counts[1]} validation "
         f"and {counts[2]} test images."
     )
+
+
+@data.command(
+    epilog=examples("data coco --download val2017", "data coco --root scenes --split train")
+)
+def coco(
+    root: Annotated[
+        Path | None, typer.Option(help="The COCO folder; $CVAE_COCO_ROOT does the same.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Which captions_SPLIT.json and folder.")] = "val2017",
+    size: Size = 64,
+    download: Annotated[
+        str | None,
+        typer.Option(help="Only fetch this split: val2017, train2017, val2014 or train2014."),
+    ] = None,
+) -> None:
+    """Prepare the photos of a COCO folder for training, once, and count what is in it."""
+    from cvae_lib.data import coco_images, download_coco
+
+    bar = sys.stderr.isatty()
+    if download is not None:
+        folder = download_coco(download, root, progress=bar)
+        typer.echo(f"{download} is in {folder}: photos in {download}, captions in annotations.")
+        return
+    found = coco_images(split, size, root, progress=bar)
+    counts = [(name, f"{count:,}") for name, count in asdict(found.report).items()]
+    typer.echo(found.source)
+    table(f"{split} at {size} × {size}", ("", ""), counts)
+
+
+@data.command(epilog=examples("data scenes --out scenes --count 50000 --size 64"))
+def scenes(
+    out: Annotated[Path, typer.Option(help="The folder to write, in COCO's layout.")],
+    count: Annotated[int, typer.Option(help="How many pictures.")] = 1000,
+    size: Size = 64,
+    split: Annotated[str, typer.Option(help="train, valid, test or unseen.")] = "train",
+    seed: Annotated[int, typer.Option(help="Another seed draws other pictures.")] = 0,
+) -> None:
+    """Draw scenes of one to three shapes, with captions, as a COCO folder."""
+    from tqdm import tqdm
+
+    from cvae_lib.data.scenes import write_scenes
+
+    with tqdm(total=count, unit=" scenes", disable=not sys.stderr.isatty()) as bar:
+        path = write_scenes(out, split, count, size, seed, on_scene=bar.update)
+    typer.echo(f"{count:,} scenes are in {out / split}, their captions in {path}")

@@ -1,5 +1,6 @@
 """Data: containers, Fashion-MNIST, and procedural garments that stand in for it."""
 
+from cvae_lib.data.coco import CocoImages, CocoReport, coco_captions, coco_images
 from cvae_lib.data.containers import (
     CaptionedSet,
     ImageSet,
@@ -8,6 +9,7 @@ from cvae_lib.data.containers import (
     to_bytes,
     to_unit,
 )
+from cvae_lib.data.download import download_coco
 from cvae_lib.data.fashion import (
     FASHION_CLASSES,
     DataError,
@@ -21,11 +23,16 @@ from cvae_lib.data.toy import draw_garments, toy_garments
 __all__ = [
     "FASHION_CLASSES",
     "CaptionedSet",
+    "CocoImages",
+    "CocoReport",
     "DataError",
     "ImageSet",
     "TextEncoder",
     "ToyDataWarning",
     "check_labels",
+    "coco_captions",
+    "coco_images",
+    "download_coco",
     "draw_garments",
     "draw_scene",
     "fashion_mnist",

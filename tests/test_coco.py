@@ -1,0 +1,625 @@
+"""COCO folders: what is decoded, what is left out, what is kept, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from cvae_lib.data import CocoImages, DataError, coco, coco_captions, coco_images
+
+SAMPLE = Path(__file__).resolve().parents[2] / "shared" / "data" / "coco-sample"
+T = Image.Transpose
+# orientation → what a camera did to an upright picture
+CAMERA = {
+    2: T.FLIP_LEFT_RIGHT,
+    3: T.ROTATE_180,
+    4: T.FLIP_TOP_BOTTOM,
+    5: T.TRANSPOSE,
+    6: T.ROTATE_90,
+    7: T.TRANSVERSE,
+    8: T.ROTATE_270,
+}
+
+
+class LengthEncoder:
+    """A text → its length and its number of words."""
+
+    dim = 2
+
+    def __init__(self, name: str = "length", fingerprint: str = "1") -> None:
+        self.name, self.fingerprint, self.seen = name, fingerprint, list[str]()
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        self.seen += texts
+        return torch.tensor([[len(t), len(t.split())] for t in texts], dtype=torch.float32)
+
+
+def encoded(image: Image.Image, format: str = "JPEG", **options: Any) -> bytes:
+    content = io.BytesIO()
+    image.save(content, format, **({"quality": 95} | options if format == "JPEG" else options))
+    return content.getvalue()
+
+
+def flag(size: tuple[int, int] = (90, 60)) -> Image.Image:
+    """Red top left, green top right, blue bottom left, black bottom right; wider than high."""
+    image = Image.new("RGB", size)
+    width, height = size[0] // 2, size[1] // 2
+    for colour, corner in {"red": (0, 0), "lime": (width, 0), "blue": (0, height)}.items():
+        image.paste(colour, (*corner, corner[0] + width, corner[1] + height))
+    return image
+
+
+def write_coco(
+    root: Path,
+    files: dict[str, bytes],
+    captions: Sequence[tuple[int, str]] | None = None,
+    split: str = "val2017",
+    **more: Any,
+) -> Path:
+    """A COCO folder: files get the ids 1, 2, …, and each one caption unless ``captions`` says."""
+    images = [{"id": i, "file_name": name} for i, name in enumerate(files, 1)]
+    captions = (
+        [(i, f"caption of {i}") for i in range(1, len(files) + 1)] if captions is None else captions
+    )
+    annotations = [
+        {"id": k, "image_id": image, "caption": text} for k, (image, text) in enumerate(captions)
+    ]
+    path = root / "annotations" / f"captions_{split}.json"
+    for name, content in files.items():
+        if content:
+            (root / split / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / split / name).write_bytes(content)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"info": {}, "images": images, "annotations": annotations} | more))
+    return root
+
+
+def plain(count: int, size: int = 40) -> dict[str, bytes]:
+    """So many grey-blue photos, each another one."""
+    return {
+        f"{i:012d}.jpg": encoded(Image.new("RGB", (size, size), (i % 256, 100, 200)))
+        for i in range(count)
+    }
+
+
+@pytest.fixture(autouse=True)
+def _own_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("CVAE_COCO_ROOT", raising=False)
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The files that were decoded, in no order."""
+    calls: list[bytes] = []
+    square = coco.square
+    monkeypatch.setattr(coco, "square", lambda c, size: calls.append(c) or square(c, size))
+    return calls
+
+
+def arrays(root: Path) -> list[Path]:
+    return sorted(p for p in (root / "cache" / "cvae_lib" / "coco-arrays").iterdir() if p.is_dir())
+
+
+def colours(pixels: np.ndarray) -> list[list[int]]:
+    """The colours amid the four quarters of uint8 (3, S, S), each channel 0 or 1."""
+    size = pixels.shape[1]
+    at = (size // 4, size - size // 4 - 1)
+    return [(pixels[:, y, x] > 127).astype(int).tolist() for y in at for x in at]
+
+
+FLAG = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]]
+
+
+# What is decoded.
+
+
+def test_every_kind_of_image_is_used_or_counted(tmp_path: Path) -> None:
+    photo = flag()
+    rotated = Image.Exif()
+    rotated[coco.ORIENTATION] = 3
+    jpeg = encoded(photo, quality=95)
+    files = {
+        "plain.jpg": jpeg,
+        "grey.jpg": encoded(photo.convert("L")),
+        "cmyk.jpg": encoded(photo.convert("CMYK")),
+        "palette.png": encoded(photo.quantize(8), "PNG"),
+        "alpha.png": encoded(photo.convert("RGBA"), "PNG"),
+        "rotated.jpg": encoded(photo.transpose(T.ROTATE_180), exif=rotated),
+        "cut.jpg": jpeg[: len(jpeg) // 2],
+        "text.jpg": b"<html>not a photo</html>",
+        "empty.jpg": b"",
+        "gif.jpg": encoded(photo, "GIF"),
+        "bare.jpg": jpeg,
+        "COCO_val2014_000000000042.jpg": jpeg,
+    }
+    captions = [(i, f"caption {i}") for i in range(1, 13) if i != 11]
+    captions += [(1, "  a second one\n"), (1, " \n"), (77, "of nobody")]
+    write_coco(tmp_path, files, captions)
+    (tmp_path / "val2017" / "folder.jpg").mkdir()
+    found = coco_images("val2017", 16, tmp_path)
+    assert asdict(found.report) == {
+        "images": 7,
+        "captions": 8,
+        "missing": 1,
+        "broken": 3,
+        "uncaptioned": 1,
+        "orphans": 1,
+        "empty": 1,
+        "grey": 1,
+        "cmyk": 1,
+        "palette": 1,
+        "rotated": 1,
+    }
+    assert [photo.id for photo in found.photos] == [1, 2, 3, 4, 5, 6, 12]
+    assert found.photos[0].captions == ["caption 1", "a second one"]
+    assert found.images.shape == (7, 3, 16, 16) and found.images.dtype == np.uint8
+    grey = found.images[1].astype(int)
+    assert np.ptp(grey, axis=0).max() == 0 and np.ptp(grey) > 100
+    for row in (0, 2, 3, 4, 5, 6):
+        assert colours(found.images[row]) == FLAG, row
+
+
+@pytest.mark.parametrize("orientation", CAMERA)
+def test_photos_are_turned_upright(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[coco.ORIENTATION] = orientation
+    image = flag((320, 240)).transpose(CAMERA[orientation])
+    pixels, kinds = coco.square(encoded(image, exif=exif), 16)
+    assert pixels is not None and kinds == ["rotated"] and colours(pixels) == FLAG
+
+
+def test_the_middle_is_cut_out_and_nothing_is_squeezed() -> None:
+    image = Image.new("RGB", (300, 100), "red")
+    image.paste("blue", (100, 0, 200, 100))
+    for content in (encoded(image, "PNG"), encoded(image.rotate(90, expand=True), "PNG")):
+        pixels, _ = coco.square(content, 20)
+        assert pixels is not None
+        error = abs(pixels - np.array([0, 0, 255])[:, None, None])
+        assert (
+            error[:, 2:-2, 2:-2].max() <= 2 and error.max() < 30
+        )  # the filter reaches out a little
+
+
+@pytest.mark.parametrize("size", [8, 64, 200])
+def test_the_picture_is_resized_without_aliasing(size: int) -> None:
+    rng = np.random.default_rng(0)
+    board = np.indices((512, 512)).sum(0) % 2 * 255
+    pixels, _ = coco.square(encoded(Image.fromarray(board.astype(np.uint8)), "PNG"), size)
+    assert pixels is not None and abs(pixels[:, 1:-1, 1:-1].astype(int) - 127).max() <= 8
+    smooth = Image.fromarray(rng.integers(0, 256, (50, 50, 3), np.uint8)).resize((600, 600))
+    content = encoded(smooth, subsampling=0)
+    pixels, _ = coco.square(content, size)
+    exact = Image.open(io.BytesIO(content)).resize((size, size), Image.Resampling.LANCZOS)
+    error = abs(np.asarray(pixels, int) - np.asarray(exact, int).transpose(2, 0, 1))
+    assert error.mean() < 1.3, "decoding at a fraction of the size must not show"
+
+
+def test_a_picture_of_the_right_size_stays_as_it_is() -> None:
+    values = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
+    pixels, _ = coco.square(encoded(Image.fromarray(values), "PNG"), 24)
+    assert np.array_equal(np.asarray(pixels), values.transpose(2, 0, 1))
+
+
+def test_a_decompression_bomb_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = encoded(Image.new("L", (100, 100)), "PNG")
+    assert coco.square(content, 8)[1] == ["grey"]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100 * 100 // 3)
+    assert coco.square(content, 8) == (None, ["broken"])
+
+
+def test_no_memory_is_not_a_broken_photo(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(MemoryError):
+        coco.square(b"", 8)
+
+
+# What is returned.
+
+
+def test_captions_are_grouped_by_image_and_images_sorted_by_id(tmp_path: Path) -> None:
+    names = ["c.jpg", "a.jpg", "b.jpg"]
+    images = [
+        {"id": i, "file_name": n, "truth": {"at": i}}
+        for i, n in zip((30, 10, 20), names, strict=True)
+    ]
+    captions = [(20, "b one"), (10, "a one"), (30, "c one"), (20, "b two"), (10, "a two words")]
+    shades = {name: encoded(Image.new("L", (8, 8), 80 * i)) for i, name in enumerate(names)}
+    info = {"description": "Drawn", "procedural": True}
+    write_coco(tmp_path, shades, captions, "train", images=images, info=info)
+    encoder = LengthEncoder()
+    drawn = coco_captions("train", 8, tmp_path, encoder=encoder)
+    assert drawn.captions == ["a one", "a two words", "b one", "b two", "c one"] == encoder.seen
+    assert drawn.first.tolist() == [0, 2, 4, 5] and drawn.first.dtype == np.int64
+    assert drawn.images[:, 0, 0, 0].tolist() == [80, 160, 0]
+    assert drawn.vectors.dtype == np.float16 and drawn.vectors[1].tolist() == [11, 3]
+    assert drawn.truths == [{"at": 10}, {"at": 20}, {"at": 30}]
+    assert not drawn.real and drawn.source == f"Drawn: {tmp_path / 'train'}"
+    del images[1]["truth"]
+    write_coco(tmp_path, {}, captions, "train", images=images)
+    again = coco_captions("train", 8, tmp_path, encoder=encoder)
+    assert again.truths is None and again.real and again.source.startswith("COCO: ")
+
+
+def test_the_arrays_are_read_only_memory_maps(tmp_path: Path) -> None:
+    found = coco_captions("val2017", 8, write_coco(tmp_path, plain(3)), encoder=LengthEncoder())
+    for array in (found.images, found.vectors):
+        assert isinstance(array, np.memmap) and not array.flags.writeable
+
+
+def test_the_root_may_stand_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(
+        DataError, match=r"cvae_lib.coco.annotations.captions_val2017.json does not"
+    ):
+        coco_images("val2017", 8)
+    monkeypatch.setenv("CVAE_COCO_ROOT", str(write_coco(tmp_path / "a", plain(1))))
+    assert coco_images("val2017", 8).report.images == 1
+    with pytest.raises(DataError, match="data coco --download val2017"):
+        coco_images("val2017", 8, tmp_path / "b")
+
+
+def test_no_more_threads_no_other_bytes(tmp_path: Path) -> None:
+    write_coco(tmp_path, plain(9))
+    one, four = (
+        coco_images("val2017", 8, tmp_path, cache=tmp_path / str(n), workers=n).images
+        for n in (1, 4)
+    )
+    assert np.array_equal(one, four)
+
+
+def test_a_bar_only_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_coco(tmp_path, plain(2))
+    coco_captions("val2017", 8, tmp_path, encoder=LengthEncoder())
+    assert capsys.readouterr() == ("", "")
+    coco_captions("val2017", 9, tmp_path, encoder=LengthEncoder("b"), progress=True)
+    out, err = capsys.readouterr()
+    assert out == "" and "2/2" in err and "photos" in err and "captions" in err
+
+
+# What is refused.
+
+
+ENTRY = {"id": 1, "file_name": "1.jpg"}
+CAPTION = {"image_id": 1, "caption": "a"}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"{", "is not JSON"),
+        (b"\xff", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        ([], "has no list 'images'"),
+        ({"images": {}}, "has no list 'images'"),
+        ({"images": []}, "has no list 'annotations'"),
+        ({"images": ["1.jpg"]}, "images[0].id is None, want int"),
+        ({"images": [ENTRY, {"id": "2"}]}, "images[1].id is '2', want int"),
+        ({"images": [{"id": True}]}, "images[0].id is True, want int"),
+        ({"images": [{"id": 1}]}, "images[0].file_name is None, want str"),
+        ({"images": [ENTRY, ENTRY]}, "images[1].id 1 is there twice"),
+        ({"images": [ENTRY | {"truth": "x"}]}, "images[0].truth is 'x', want an object"),
+        ({"images": [ENTRY], "annotations": [{"caption": "a"}]}, "annotations[0].image_id is None"),
+        (
+            {"images": [ENTRY], "annotations": [CAPTION, CAPTION | {"caption": 3}]},
+            "annotations[1].caption is 3, want str",
+        ),
+    ],
+)
+def test_annotations_are_checked(content: Any, reason: str, tmp_path: Path) -> None:
+    path = write_coco(tmp_path, plain(1)) / "annotations" / "captions_val2017.json"
+    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+    with pytest.raises(DataError) as error:
+        coco_images("val2017", 8, tmp_path)
+    assert reason in str(error.value) and str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../1.jpg", "a/../../1.jpg", "/1.jpg", "C:\\1.jpg", "..\\1.jpg", "c:1.jpg", "1\0.jpg", ""],
+)
+def test_a_file_name_cannot_lead_out(name: str, tmp_path: Path) -> None:
+    write_coco(tmp_path, plain(1), images=[{"id": 1, "file_name": name}])
+    with pytest.raises(DataError, match=r"images\[0\]\.file_name .* leads out of its folder"):
+        coco_images("val2017", 8, tmp_path)
+
+
+@pytest.mark.parametrize("split", ["", "..", "../val2017", "a/b", ".hidden", "val2017\n"])
+def test_a_split_is_a_name(split: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="split must be a name"):
+        coco_images(split, 8, tmp_path)
+
+
+@pytest.mark.parametrize(("size", "workers"), [(0, 1), (-1, 1), (8, 0)])
+def test_sizes_and_workers_are_positive(size: int, workers: int, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="must be at least 1"):
+        coco_images("val2017", size, tmp_path, workers=workers)
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        (
+            {"1.jpg": b"", "2.jpg": b""},
+            "2 have captions, of these 2 are not in .*val2017 and 0 are",
+        ),
+        ({"1.jpg": b"x"}, "1 have captions, of these 0 are not in .* and 1 are broken"),
+        ({}, "0 have captions"),
+    ],
+)
+def test_no_image_is_an_error(files: dict[str, bytes], reason: str, tmp_path: Path) -> None:
+    write_coco(tmp_path, files)
+    for _ in range(2):
+        with pytest.raises(DataError, match=reason):
+            coco_images("val2017", 8, tmp_path)
+
+
+def test_a_photo_that_cannot_be_read_is_not_a_broken_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_coco(tmp_path, plain(2))
+    real = Path.read_bytes
+
+    def fail(path: Path) -> bytes:
+        if path.suffix == ".jpg":
+            raise OSError(5, "Input/output error")
+        return real(path)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="Input/output"):
+        patch.setattr(Path, "read_bytes", fail)
+        coco_images("val2017", 8, tmp_path)
+    assert coco_images("val2017", 8, tmp_path).report.images == 2
+
+
+@pytest.mark.parametrize("factor", ["shape", 1e6, float("nan")])
+def test_vectors_are_checked(factor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coco, "TEXTS", 2)
+    write_coco(tmp_path, plain(5))
+    encoder = LengthEncoder()
+
+    class Bad(LengthEncoder):
+        def __call__(self, texts: Sequence[str]) -> Tensor:
+            vectors = super().__call__(texts)
+            if "caption of 5" not in texts:
+                return vectors
+            return vectors[:, :1] if factor == "shape" else vectors * factor
+
+    with pytest.raises(ValueError, match="the encoder length turned 1 captions into"):
+        coco_captions("val2017", 8, tmp_path, encoder=Bad())
+    assert len(coco_captions("val2017", 8, tmp_path, encoder=encoder).vectors) == 5
+    assert encoder.seen == ["caption of 5"], "the other chunks were kept"
+
+
+def test_a_lone_surrogate_reaches_nobody(tmp_path: Path) -> None:
+    write_coco(tmp_path, plain(1), [(1, "a \ud800 cat")])
+    found = coco_captions("val2017", 8, tmp_path, encoder=LengthEncoder())
+    assert found.captions == ["a ? cat"]
+
+
+# What is kept.
+
+
+def test_nothing_is_done_twice(tmp_path: Path, decoded: list[bytes]) -> None:
+    write_coco(tmp_path, plain(5))
+    encoder = LengthEncoder()
+    first = coco_captions("val2017", 8, tmp_path, encoder=encoder)
+    assert len(decoded) == len(encoder.seen) == 5
+    again = coco_captions("val2017", 8, tmp_path, encoder=encoder)
+    assert len(decoded) == len(encoder.seen) == 5
+    assert np.array_equal(first.images, again.images) and np.array_equal(
+        first.vectors, again.vectors
+    )
+    coco_captions("val2017", 12, tmp_path, encoder=encoder)
+    assert len(decoded) == 10 and len(encoder.seen) == 5, "vectors serve every size"
+    for other in (LengthEncoder("other"), LengthEncoder(fingerprint="2")):
+        coco_captions("val2017", 8, tmp_path, encoder=other)
+        assert len(other.seen) == 5
+    assert len(arrays(tmp_path)) == 5 and len(decoded) == 10
+
+
+@pytest.mark.parametrize("change", ["photo", "time", "new photo", "annotations"])
+def test_another_source_is_another_array(change: str, tmp_path: Path) -> None:
+    files = plain(3)
+    write_coco(tmp_path, files | {"late.jpg": b""})
+    photo = tmp_path / "val2017" / next(iter(files))
+    before = photo.stat()
+    old = np.array(coco_images("val2017", 8, tmp_path).images)
+    if change == "photo":
+        photo.write_bytes(encoded(Image.new("RGB", (40, 40), "white")))
+        os.utime(photo, ns=(before.st_atime_ns, before.st_mtime_ns))
+    elif change == "time":
+        os.utime(photo, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    elif change == "new photo":
+        (tmp_path / "val2017" / "late.jpg").write_bytes(encoded(flag()))
+    else:
+        write_coco(tmp_path, files | {"late.jpg": b""}, [(1, "changed")])
+    new = coco_images("val2017", 8, tmp_path).images
+    assert len(arrays(tmp_path)) == 2
+    assert np.array_equal(old, new) == (change == "time")
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("array.npy", lambda c: c[:-1]),
+        ("array.npy", lambda c: c[:150]),
+        ("array.npy", lambda c: b""),
+        ("array.npy", lambda c: c[:-1] + bytes([c[-1] ^ 1])),
+        ("array.npy", lambda c: c.replace(b"(3, 3, 8, 8)", b"(3, 3, 4,16)")),
+        ("manifest.json", lambda c: c[:-5]),
+        ("manifest.json", lambda c: b"[]"),
+        ("manifest.json", lambda c: c.replace(b'"size": 8', b'"size": 9')),
+        ("manifest.json", lambda c: c.replace(b"array 1", b"array 0")),
+        ("array.npy", None),
+        ("manifest.json", None),
+    ],
+)
+def test_an_altered_array_is_refused(name: str, damage: Any, tmp_path: Path) -> None:
+    write_coco(tmp_path, plain(3))
+    coco_images("val2017", 8, tmp_path)
+    (folder,) = arrays(tmp_path)
+    file = folder / name
+    if damage:
+        content = file.read_bytes()
+        assert damage(content) != content
+        file.write_bytes(damage(content))
+    else:
+        file.unlink()
+    with pytest.raises(DataError) as error:
+        coco_images("val2017", 8, tmp_path)
+    assert f"{folder} was altered" in str(error.value) and "delete it" in str(error.value)
+    shutil.rmtree(folder)
+    assert coco_images("val2017", 8, tmp_path).report.images == 3
+
+
+def test_a_copied_array_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_coco(tmp_path, plain(3))
+    coco_images("val2017", 8, tmp_path)
+    (folder,) = arrays(tmp_path)
+    os.utime(folder / "array.npy", ns=(0, 0))
+    assert coco_images("val2017", 8, tmp_path).report.images == 3
+    monkeypatch.setattr("cvae_lib.data.array_cache._intact", None)  # a second time would call it
+    assert coco_images("val2017", 8, tmp_path).report.images == 3
+
+
+def test_two_at_once_build_once(tmp_path: Path, decoded: list[bytes]) -> None:
+    write_coco(tmp_path, plain(20))
+    with ThreadPoolExecutor(3) as pool:
+        runs = [pool.submit(coco_images, "val2017", 8, tmp_path, workers=1) for _ in range(3)]
+        assert [run.result().report.images for run in runs] == [20, 20, 20]
+    assert len(decoded) == 20
+
+
+SLOW = """
+import sys, time
+from cvae_lib.data import coco
+coco.CHUNK = 4
+square = coco.square
+def slow(content, size):
+    time.sleep(0.05)
+    return square(content, size)
+coco.square = slow
+coco.coco_images("val2017", 8, sys.argv[1], workers=1)
+"""
+
+
+def test_a_killed_build_goes_on(
+    tmp_path: Path, decoded: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = plain(40)
+    names = list(files)
+    files[names[2]] = b"broken"
+    write_coco(tmp_path, files)
+    monkeypatch.setattr(coco, "CHUNK", 4)
+    process = subprocess.Popen([sys.executable, "-c", SLOW, str(tmp_path)])
+    folder = tmp_path / "cache" / "cvae_lib" / "coco-arrays"
+    deadline = time.monotonic() + 120
+    while not any(j.read_bytes().count(b"\n") >= 3 for j in folder.glob("*.part/journal")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(60) == -signal.SIGKILL
+    (part,) = arrays(tmp_path)
+    kept = (part / "journal").read_bytes().count(b"\n")
+    assert part.suffix == ".part" and 3 <= kept < 10
+    resumed = coco_images("val2017", 8, tmp_path)
+    assert len(decoded) == 40 - 4 * kept, "finished chunks were decoded again"
+    assert not set(decoded) & set(list(files.values())[: 4 * kept])
+    (built,) = arrays(tmp_path)
+    clean = coco_images("val2017", 8, tmp_path, cache=tmp_path / "clean")
+    assert resumed.report == clean.report and clean.report.broken == 1
+    (undisturbed,) = (p for p in (tmp_path / "clean").iterdir() if p.is_dir())
+    assert (built / "array.npy").read_bytes() == (undisturbed / "array.npy").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "lost"),
+    [
+        ("array.npy", lambda c: c + b"half a chunk", 0),
+        ("array.npy", lambda c: c[:-1], 1),
+        ("array.npy", lambda c: b"", 3),
+        ("journal", lambda c: c + b'{"rows": 4, "sha', 0),
+        ("journal", lambda c: c + b'{"rows": 4}', 0),
+        ("journal", lambda c: c[:-1], 1),
+        ("journal", lambda c: c + bytes(50), 0),
+        ("journal", lambda c: b"", 3),
+    ],
+)
+def test_what_was_half_written_is_written_anew(
+    name: str,
+    damage: Any,
+    lost: int,
+    tmp_path: Path,
+    decoded: list[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(coco, "CHUNK", 2)
+    write_coco(tmp_path, plain(10))
+    clean = np.array(coco_images("val2017", 8, tmp_path, cache=tmp_path / "clean").images)
+    count = 0
+
+    def stop(content: bytes, size: int) -> Any:
+        nonlocal count
+        count += 1
+        if count > 6:
+            raise KeyboardInterrupt
+        return square(content, size)
+
+    square = coco.square
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(coco, "square", stop)
+        coco_images("val2017", 8, tmp_path, workers=1)
+    (part,) = arrays(tmp_path)
+    file = part / name
+    file.write_bytes(damage(file.read_bytes()))
+    decoded.clear()
+    assert np.array_equal(coco_images("val2017", 8, tmp_path).images, clean)
+    assert len(decoded) == 4 + 2 * lost
+
+
+# Real photos.
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> CocoImages:
+    if not SAMPLE.is_dir():
+        pytest.skip(f"no sample of COCO in {SAMPLE}")
+    return coco_images("val2017", 64, SAMPLE, cache=tmp_path_factory.mktemp("sample"))
+
+
+def test_the_sample_of_coco_is_read_whole(sample: CocoImages) -> None:
+    counts = {name: count for name, count in asdict(sample.report).items() if count}
+    assert counts == {"images": 283, "captions": 1416, "grey": 2}
+    assert sample.real and "COCO 2017" in sample.source
+    assert 60 < sample.images.mean() < 160 and sample.images.std() > 50
+
+
+def test_pycocotools_reads_the_same(sample: CocoImages) -> None:
+    from pycocotools.coco import COCO
+
+    other = COCO(str(SAMPLE / "annotations" / "captions_val2017.json"))
+    assert [photo.id for photo in sample.photos] == sorted(other.getImgIds())
+    for photo in sample.photos[::20]:
+        theirs = other.loadAnns(other.getAnnIds(imgIds=photo.id))
+        assert photo.captions == [entry["caption"].strip() for entry in theirs]

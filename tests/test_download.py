@@ -1,0 +1,338 @@
+"""COCO's archives: fetched with resume, checked, unpacked into their folder and nowhere else."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import stat
+import threading
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from cvae_lib.data import DataError, coco_images, download, download_coco
+
+ANNOTATIONS, PHOTOS = "/annotations/annotations_trainval2017.zip", "/zips/val2017.zip"
+NAMES = [f"{i:012d}.jpg" for i in range(6)]
+
+
+def photo(shade: int) -> bytes:
+    content = io.BytesIO()
+    Image.effect_noise((64, 64), shade + 20).save(content, "JPEG", quality=95)
+    return content.getvalue()
+
+
+def zipped(files: dict[str | zipfile.ZipInfo, bytes]) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return content.getvalue()
+
+
+CAPTIONS = json.dumps(
+    {
+        "images": [{"id": i, "file_name": name} for i, name in enumerate(NAMES)],
+        "annotations": [{"image_id": i, "caption": "a cat"} for i in range(6)],
+    }
+).encode()
+FILES = {f"val2017/{name}": photo(i) for i, name in enumerate(NAMES)}
+
+
+class Server:
+    """What COCO's server would do, and what it should not."""
+
+    def __init__(self) -> None:
+        captions = {
+            f"annotations/captions_{split}2017.json": CAPTIONS for split in ("train", "val")
+        }
+        more = {"annotations/instances_val2017.json": b"{}"}
+        self.files = {
+            ANNOTATIONS: zipped(captions | more),
+            PHOTOS: zipped({"val2017/": b""} | FILES),
+        }
+        self.etag: str | None = '"one"'
+        self.ranges = True
+        self.cut: int | None = None  # bytes of a file after which the connection ends
+        self.length: int | None = None  # what it says of a file's size
+        self.asked: list[tuple[str, str | None]] = []
+        self.sent = 0
+
+    def publish(self, patch: pytest.MonkeyPatch) -> None:
+        """Let the library expect what the server has."""
+        for name, path in {"trainval2017": ANNOTATIONS, "val2017": PHOTOS}.items():
+            content = self.files[path]
+            line = f"{len(content)} {hashlib.sha256(content).hexdigest()}"
+            patch.setitem(download.ARCHIVES, name, line)
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        wanted = request.headers["Range"]
+        self.asked.append((request.path, wanted))
+        if request.path not in self.files:
+            request.send_error(404)
+            return
+        content, start = self.files[request.path], 0
+        if wanted and self.ranges and request.headers["If-Range"] == self.etag:
+            start = int(wanted.removeprefix("bytes=").rstrip("-"))
+            request.send_response(206)
+            span = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            request.send_header("Content-Range", span)
+        else:
+            request.send_response(200)
+        request.send_header("Content-Length", str(self.length or len(content) - start))
+        if self.etag:
+            request.send_header("ETag", self.etag)
+        request.end_headers()
+        body = content[start : self.cut]
+        request.wfile.write(body)
+        self.sent += len(body)
+        request.close_connection = True
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    known = Server()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known.answer(self)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    monkeypatch.setattr(download, "BLOCK", 1000)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
+        thread.start()
+        monkeypatch.setattr(download, "BASE", f"http://127.0.0.1:{listening.server_port}")
+        known.publish(monkeypatch)
+        yield known
+        listening.shutdown()
+        thread.join()
+
+
+def there(folder: Path) -> set[str]:
+    """Every file but the lock."""
+    files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    return files - {".download.lock"}
+
+
+UNPACKED = {"annotations/captions_val2017.json", "annotations/captions_train2017.json", *FILES}
+
+
+def test_a_split_is_fetched_unpacked_and_used(server: Server, tmp_path: Path) -> None:
+    assert download_coco("val2017", tmp_path) == tmp_path
+    assert there(tmp_path) == UNPACKED
+    assert all((tmp_path / name).read_bytes() == content for name, content in FILES.items())
+    assert coco_images("val2017", 8, tmp_path, cache=tmp_path / "cache").report.images == 6
+    assert server.asked == [(ANNOTATIONS, None), (PHOTOS, None)]
+    download_coco("val2017", tmp_path)
+    assert len(server.asked) == 2, "what is there is not fetched again"
+
+
+def test_the_default_folder_is_where_it_is_looked_for(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("CVAE_COCO_ROOT", raising=False)
+    assert download_coco("val2017") == tmp_path / "cvae_lib" / "coco"
+    assert coco_images("val2017", 8).report.images == 6
+
+
+def test_a_cut_connection_is_told_and_gone_on_with(server: Server, tmp_path: Path) -> None:
+    size = len(server.files[PHOTOS])
+    for cut in (5_000, 12_000):
+        server.cut = cut
+        with pytest.raises(DataError, match=rf"val2017\.zip was cut off after {cut:,} of {size:,}"):
+            download_coco("val2017", tmp_path)
+        assert (tmp_path / "val2017.zip.part").stat().st_size == cut
+    server.cut = None
+    download_coco("val2017", tmp_path)
+    assert there(tmp_path) == UNPACKED
+    spans = [span for path, span in server.asked if path == PHOTOS]
+    assert spans == [None, "bytes=5000-", "bytes=12000-"]
+    assert server.sent == size + len(server.files[ANNOTATIONS]), "no byte was sent twice"
+
+
+def test_another_file_on_the_server_is_fetched_from_its_start(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.cut = 5_000
+    with pytest.raises(DataError):
+        download_coco("val2017", tmp_path)
+    server.cut, server.etag = None, '"two"'
+    server.files[PHOTOS] = zipped(FILES | {"val2017/new.jpg": photo(9)})
+    server.publish(monkeypatch)
+    download_coco("val2017", tmp_path)
+    assert there(tmp_path) == UNPACKED | {"val2017/new.jpg"}
+
+
+@pytest.mark.parametrize(("ranges", "etag"), [(False, '"one"'), (True, None)])
+def test_a_server_that_cannot_resume_sends_all(
+    ranges: bool, etag: str | None, server: Server, tmp_path: Path
+) -> None:
+    server.ranges, server.etag, server.cut = ranges, etag, 5_000
+    with pytest.raises(DataError, match="cut off after 5,000"):
+        download_coco("val2017", tmp_path)
+    server.cut = None
+    download_coco("val2017", tmp_path)
+    assert there(tmp_path) == UNPACKED
+
+
+def test_another_size_is_refused_before_it_is_fetched(server: Server, tmp_path: Path) -> None:
+    server.length = 77
+    with pytest.raises(DataError, match=r"offers '77' bytes, want '\d+': not the published"):
+        download_coco("val2017", tmp_path)
+    assert not there(tmp_path)
+
+
+def test_another_content_is_refused(server: Server, tmp_path: Path) -> None:
+    content = bytearray(server.files[PHOTOS])
+    content[1000] ^= 1
+    server.files[PHOTOS] = bytes(content)
+    with pytest.raises(DataError, match=r"val2017\.zip is not what was published .*delete it"):
+        download_coco("val2017", tmp_path)
+    assert not (tmp_path / "val2017").exists()
+
+
+def test_without_a_network_the_message_says_what_to_do(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = download.BASE
+    monkeypatch.setattr(download, "BASE", "http://127.0.0.1:9")
+    with pytest.raises(DataError) as error:
+        download_coco("val2017", tmp_path)
+    for words in ("cannot fetch http://127.0.0.1:9/annotations/", str(tmp_path), "copy it to"):
+        assert words in str(error.value)
+    for path, content in server.files.items():  # what the message advises
+        (tmp_path / Path(path).name).write_bytes(content)
+    download_coco("val2017", tmp_path)
+    assert there(tmp_path) == UNPACKED and not server.asked
+    monkeypatch.setattr(download, "BASE", base)
+    server.files.clear()
+    with pytest.raises(DataError, match="Not Found"):
+        download_coco("val2017", tmp_path / "other")
+
+
+def test_a_silent_server_is_given_up(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "TIMEOUT", 0.2)
+    wait = threading.Event()
+    monkeypatch.setattr(server, "answer", lambda request: wait.wait(20))
+    with pytest.raises(DataError, match="timed out"):
+        download_coco("val2017", tmp_path)
+    wait.set()
+
+
+@pytest.mark.parametrize("split", ["test2017", "../val2017", ""])
+def test_only_the_four_splits_are_known(split: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="choose one of val2017, train2017, val2014, train2014"):
+        download_coco(split, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_every_split_has_its_archives_published() -> None:
+    for split in download.SPLITS:
+        for name in (split, f"trainval{split[-4:]}"):
+            size, digest = download.ARCHIVES[name].split()
+            assert int(size) > 200_000_000 and len(bytes.fromhex(digest)) == 32
+
+
+# Unpacking.
+
+
+def link(name: str) -> zipfile.ZipInfo:
+    member = zipfile.ZipInfo(name)
+    member.create_system, member.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+    return member
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        "../evil.jpg",
+        "val2017/../../evil.jpg",
+        "/tmp/evil.jpg",
+        "C:\\evil.jpg",
+        "..\\evil.jpg",
+        link("val2017/evil.jpg"),
+    ],
+)
+def test_a_way_out_of_the_folder_is_refused(
+    member: str | zipfile.ZipInfo, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.files[PHOTOS] = zipped({**FILES, member: b"evil"})
+    server.publish(monkeypatch)
+    with pytest.raises(DataError, match="COCO has no such file"):
+        download_coco("val2017", tmp_path / "coco")
+    assert not list(tmp_path.rglob("*evil*")) and not (tmp_path / "coco" / "val2017").exists()
+
+
+def test_a_huge_member_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.zip").write_bytes(zipped({"val2017/1.jpg": bytes(101)}))
+    monkeypatch.setattr(download, "MEMBER", 100)
+    with pytest.raises(DataError, match="too large"):
+        download.extract(tmp_path / "x.zip", tmp_path, r"val2017/\w+\.jpg")
+
+
+def test_only_what_is_wanted_is_unpacked(tmp_path: Path) -> None:
+    others = {
+        "val2017/deep/1.jpg": b"1",
+        "val2017/1.txt": b"2",
+        "readme": b"3",
+        "x/val2017/1.jpg": b"",
+    }
+    (tmp_path / "x.zip").write_bytes(zipped(FILES | others))
+    download.extract(tmp_path / "x.zip", tmp_path, r"val2017/\w+\.jpg")
+    assert there(tmp_path) == {"x.zip", *FILES}
+    with pytest.raises(DataError, match="holds nothing called train2017"):
+        download.extract(tmp_path / "x.zip", tmp_path, r"train2017/\w+\.jpg")
+
+
+def test_a_damaged_archive_is_told(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = bytearray(server.files[PHOTOS])
+    third = FILES[f"val2017/{NAMES[2]}"]
+    content[content.index(third) + len(third) // 2] ^= 1
+    server.files[PHOTOS] = bytes(content)
+    server.publish(monkeypatch)
+    with pytest.raises(DataError, match=r"val2017\.zip is damaged \(Bad CRC.*delete it"):
+        download_coco("val2017", tmp_path)
+    whole = [name for name in FILES if (tmp_path / name).exists()]
+    assert whole == list(FILES)[:2]
+    (tmp_path / "x.zip").write_bytes(bytes(content[:3000]))
+    with pytest.raises(DataError, match=r"x\.zip is damaged"):
+        download.extract(tmp_path / "x.zip", tmp_path, "x")
+
+
+def test_unpacking_goes_on(tmp_path: Path) -> None:
+    archive = tmp_path / "x.zip"
+    archive.write_bytes(zipped(FILES))
+    download.extract(archive, tmp_path, r"val2017/\w+\.jpg")
+    paths = [tmp_path / name for name in FILES]
+    paths[0].unlink()
+    paths[1].write_bytes(paths[1].read_bytes()[:-1] + b"\0")
+    before = [path.stat().st_mtime_ns for path in paths[2:]]
+    download.extract(archive, tmp_path, r"val2017/\w+\.jpg")
+    assert [path.read_bytes() for path in paths] == list(FILES.values())
+    assert [path.stat().st_mtime_ns for path in paths[2:]] == before
+
+
+def test_bars_only_on_request(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    download_coco("val2017", tmp_path / "a")
+    assert capsys.readouterr() == ("", "")
+    download_coco("val2017", tmp_path / "b", progress=True)
+    out, err = capsys.readouterr()
+    assert out == "" and "B/s" in err and "files" in err
