@@ -9,19 +9,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cvae_lib.data.containers import ImageSet, to_unit
+from cvae_lib.data.containers import CaptionedSet, ImageSet, to_unit
 from cvae_lib.losses import reparameterize
-from cvae_lib.models import VAE
+from cvae_lib.models import BaseVAE, TextConditionalVAE
 
 
 @torch.no_grad()
-def encode_set(model: VAE, data: ImageSet, batch_size: int = 1000) -> tuple[Tensor, Tensor]:
-    """Return μ and log σ² of every image's posterior, each (N, latent_dim), on the CPU."""
+def encode_set(
+    model: BaseVAE, data: ImageSet | CaptionedSet, batch_size: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return μ and log σ² of every image's posterior, each (N, latent_dim), on the CPU.
+
+    Args:
+        data: with a label for each image, or with captions, of which the first is taken.
+        batch_size: images at once; None for 1000 with labels and 100, larger ones, with captions.
+    """
     model.eval()
     device = next(model.parameters()).device
+    size = batch_size or (1000 if isinstance(data, ImageSet) else 100)
     pairs = [
-        model.encode(to_unit(images), labels)
-        for images, labels in data.to(device).batches(batch_size)
+        model.encode(to_unit(images), conditions)
+        for images, conditions in data.to(device).batches(size)
     ]
     mu, logvar = (torch.cat(parts).cpu() for parts in zip(*pairs, strict=True))
     return mu, logvar
@@ -80,13 +88,15 @@ def interpolate(start: Tensor, end: Tensor, steps: int, spherical: bool = False)
     return direction * torch.lerp(lengths[0], lengths[1], shares)
 
 
-def fit_prior(model: VAE, data: ImageSet, width: float = 1.0, seed: int = 0) -> None:
+def fit_prior(
+    model: BaseVAE, data: ImageSet | CaptionedSet, width: float = 1.0, seed: int = 0
+) -> None:
     """Fit Gaussians with full covariances to the posteriors of each class; `sample` uses them.
 
     With one component a class (`prior_components` of the model) the Gaussian has the mean and
     covariance of the class's aggregated posterior: the covariance of the μ plus the mean of the
-    σ². With more, a mixture is fitted by EM to one draw of z from each posterior. An unconditional
-    model gets one fit for all classes.
+    σ². With more, a mixture is fitted by EM to one draw of z from each posterior. A model without
+    labels (unconditional, or with texts) gets one fit for all images.
 
     Args:
         width: scales the standard deviations. The codes of a class are no Gaussians, so the tails
@@ -101,8 +111,10 @@ def fit_prior(model: VAE, data: ImageSet, width: float = 1.0, seed: int = 0) -> 
     if not width > 0:
         raise ValueError(f"width must be positive, got {width}")
     mu, logvar = encode_set(model, data)
-    labels = data.labels.cpu() if model.conditional else torch.zeros(len(data), dtype=torch.long)
     classes, components = model.prior_weight.shape
+    labels = torch.zeros(len(data), dtype=torch.long)
+    if classes > 1 and isinstance(data, ImageSet):
+        labels = data.labels.cpu()
     fits = []
     for label in range(classes):
         of_class = mu[labels == label], logvar[labels == label]
@@ -113,6 +125,43 @@ def fit_prior(model: VAE, data: ImageSet, width: float = 1.0, seed: int = 0) -> 
             fits.append(mixture(*of_class, components, seed))
     means, covariances, weights = (torch.stack(parts) for parts in zip(*fits, strict=True))
     model.set_prior(means, width**2 * covariances, weights)
+
+
+@torch.no_grad()
+def fit_text_prior(
+    model: TextConditionalVAE,
+    data: CaptionedSet,
+    width: float = 1.0,
+    ridge: float = 10.0,
+    seed: int = 0,
+) -> None:
+    """Fit z ~ N(A·text + b, Σ) to the posteriors of captioned images; `sample` uses it.
+
+    A and b are the ridge regression of the μ on the text vectors, with one caption of each image
+    drawn at random; Σ is the covariance of what is left plus the mean of the σ².
+
+    Args:
+        width: scales the standard deviations, as in `fit_prior`.
+        ridge: weight of the squares of A.
+    """
+    if not width > 0:
+        raise ValueError(f"width must be positive, got {width}")
+    order = torch.arange(len(data)).split(100)
+    model.eval()
+    device = next(model.parameters()).device
+    parts = []
+    for images, vectors in data.to(device).take(order, (seed,)):
+        parts.append((*model.encode(to_unit(images), vectors), model.read(vectors)))
+    mu, logvar, text = (torch.cat(part).double().cpu() for part in zip(*parts, strict=True))
+    mean, centre = mu.mean(0), text.mean(0)
+    x, y = text - centre, mu - mean
+    gram = x.T @ x + ridge * torch.eye(x.shape[1], dtype=x.dtype)
+    weight = torch.linalg.solve(gram, x.T @ y).T
+    left = y - x @ weight.T
+    covariance = left.T @ left / len(left) + torch.diag(logvar.exp().mean(0))
+    model.set_text_prior(
+        weight.float(), (mean - weight @ centre).float(), (width**2 * covariance).float()
+    )
 
 
 def mixture(

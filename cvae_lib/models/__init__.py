@@ -1,29 +1,35 @@
-"""Models: VAEs of garments, and the judges of drawn pictures."""
+"""Models: VAEs of garments and of pictures with texts, and the judges of drawn pictures."""
 
+from cvae_lib.models.base import BaseVAE, Likelihood, film
 from cvae_lib.models.garments import (
     FEATURES,
     N_CLASSES,
     VAE,
     AdditiveConditionalVAE,
     ConcatConditionalVAE,
-    FashionJudge,
     FilmConditionalVAE,
-    Likelihood,
     Upsampling,
     decoder_trunk,
     encoder_trunk,
-    film,
 )
+from cvae_lib.models.judges import FashionJudge
+from cvae_lib.models.scene_judge import SceneJudge
+from cvae_lib.models.text import CONDITIONINGS, Conditioning, TextConditionalVAE
 
 __all__ = [
+    "CONDITIONINGS",
     "FEATURES",
     "N_CLASSES",
     "VAE",
     "AdditiveConditionalVAE",
+    "BaseVAE",
     "ConcatConditionalVAE",
+    "Conditioning",
     "FashionJudge",
     "FilmConditionalVAE",
     "Likelihood",
+    "SceneJudge",
+    "TextConditionalVAE",
     "Upsampling",
     "decoder_trunk",
     "encoder_trunk",

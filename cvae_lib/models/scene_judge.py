@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cvae_lib.data.containers import CaptionedSet
 from cvae_lib.data.scenes import CENTRES, COLOURS, SHAPES, SIZES
 
 SIDE = 64  # pixels: pictures of other sizes are resized to it
@@ -116,6 +119,18 @@ def judge_targets(truths: Sequence[dict[str, Any]]) -> Tensor:
                 ]
             )
     return targets.flatten(1)
+
+
+def truth_set(data: CaptionedSet) -> CaptionedSet:
+    """Scenes with their truths, as `judge_targets`, in place of the captions' vectors."""
+    if data.truths is None:
+        raise ValueError(f"{data.source} has no truths: the judge learns from Scenes")
+    return replace(
+        data,
+        vectors=judge_targets(data.truths).numpy(),
+        first=np.arange(len(data) + 1, dtype=np.int64),
+        captions=[""] * len(data),
+    )
 
 
 def judge_losses(reading: Reading, targets: Tensor) -> dict[str, Tensor]:
