@@ -26,8 +26,9 @@ from torch import Tensor, nn
 from cvae_lib import metrics, models, records
 from cvae_lib.data import ImageSet, fashion_mnist
 from cvae_lib.latent import encode_set
+from cvae_lib.measure import measure
 from cvae_lib.models import VAE
-from cvae_lib.pretrained import hardware, library_commit, load_pretrained, measure
+from cvae_lib.pretrained import hardware, library_commit, load_pretrained
 from cvae_lib.train import TrainConfig, fit
 
 EXPERIMENT = "conditioning"

@@ -1,6 +1,6 @@
 """Train the shipped models from scratch and write their weights and records.
 
-    python benchmarks/pretrain.py                        # all of them, judge first
+    python benchmarks/pretrain.py                        # all of them, judges first
     python benchmarks/pretrain.py fashion-concat-sigma   # one
 
 A run that is stopped goes on where it was; its checkpoints lie in runs/.
@@ -11,28 +11,28 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cvae_lib.data import fashion_mnist
 from cvae_lib.pretrained import (
     RECIPES,
     library_commit,
     publish,
+    recipe_data,
     recipe_of,
     train_recipe,
 )
 
 
 def main(names: list[str]) -> None:
-    train, valid, test = (fashion_mnist(split, strict=True) for split in ("train", "valid", "test"))
     commit = library_commit()
     for name in names or list(RECIPES):
-        checkpoint = Path("runs") / f"{name}.safetensors"
+        train, valid = recipe_data(name, "train"), recipe_data(name, "valid")
         model, history = train_recipe(
             name,
             train,
             valid,
-            checkpoint=checkpoint,
+            checkpoint=Path("runs") / f"{name}.safetensors",
             on_epoch=lambda row: print({k: round(v, 3) for k, v in row.items()}, flush=True),
         )
+        test = recipe_data(name, "test")
         written = publish(name, model, history, recipe_of(name).config, train, test, commit)
         print(name, written["metrics"], flush=True)
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 from cvae_lib import metrics, records
 from cvae_lib.data import fashion_mnist
 from cvae_lib.latent import fit_prior
-from cvae_lib.pretrained import load_pretrained, measure_samples
+from cvae_lib.measure import measure_samples
+from cvae_lib.pretrained import load_pretrained
 
 MODEL = "fashion-concat-sigma"
 WIDTHS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)

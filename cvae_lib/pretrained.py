@@ -16,15 +16,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cvae_lib import losses, metrics, models
+from cvae_lib import models
 from cvae_lib.checkpoint import CheckpointError, read_tensors, write_atomically, write_tensors
-from cvae_lib.data.containers import ImageSet, to_unit
-from cvae_lib.latent import fit_prior
-from cvae_lib.models import VAE, FashionJudge
+from cvae_lib.data import CaptionedSet, ImageSet, TextEncoder, fashion_mnist
+from cvae_lib.data.scenes import joined, scenes
+from cvae_lib.encoders import HashingTextEncoder
+from cvae_lib.latent import fit_prior, fit_text_prior
+from cvae_lib.measure import measure, measure_scene_judge, measure_scenes
+from cvae_lib.models import BaseVAE, FashionJudge, SceneJudge, TextConditionalVAE
+from cvae_lib.models.scene_judge import judge_losses, truth_set
 from cvae_lib.train import History, Objective, TrainConfig, elbo_objective, fit
 
 FOLDER = Path(__file__).parent / "pretrained"
-SAMPLES = 10_000  # drawn pictures behind class agreement and Fréchet distance
+SCENES = {"train": 50_000, "valid": 1_000, "test": 2_000}  # pictures behind the shipped models
 
 
 def judge_objective(
@@ -43,16 +47,38 @@ def judge_objective(
     return {"loss": loss, "error": (logits.argmax(1) != labels).float()}
 
 
+def scene_judge_objective(
+    model: Any,
+    x: Tensor,
+    targets: Tensor,
+    generator: torch.Generator | None = None,
+    beta: float | Tensor = 1.0,
+) -> dict[str, Tensor]:
+    """The sum of `judge_losses` and its terms per example; training pictures are blurred."""
+    if model.training:
+        x = blur(x, generator)
+    terms = judge_losses(model(x), targets)
+    return {"loss": torch.stack(list(terms.values())).sum(0), **terms}
+
+
 def augment(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Mirror half of the images (B, C, H, W) and blur each by a random share of σ = 1.5 pixels.
 
     A judge of drawn pictures should say what they show, not how sharp they are: trained on sharp
     pictures alone, it takes a blurred sandal for a sneaker.
     """
-    from torchvision.transforms.functional import gaussian_blur  # seconds: for the judge's training
-
     mirrored, share = torch.rand(2, len(x), 1, 1, 1, generator=generator, device=x.device)
-    x = torch.where(mirrored < 0.5, x.flip(3), x)
+    return _blurred(torch.where(mirrored < 0.5, x.flip(3), x), share)
+
+
+def blur(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Blur each image (B, C, H, W) by a random share of σ = 1.5 pixels."""
+    return _blurred(x, torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device))
+
+
+def _blurred(x: Tensor, share: Tensor) -> Tensor:
+    from torchvision.transforms.functional import gaussian_blur  # seconds: for a judge's training
+
     return torch.lerp(x, gaussian_blur(x, [7, 7], [1.5, 1.5]), share)
 
 
@@ -64,7 +90,8 @@ class Recipe:
     build: Callable[[], nn.Module]
     config: TrainConfig
     objective: Objective = elbo_objective
-    prior_width: float | None = None  # of the Gaussians fitted per class; None fits none
+    prior_width: float | None = None  # of the prior fitted afterwards; None fits none
+    scenes: bool = False  # trained on Scenes, else on Fashion-MNIST
 
 
 RECIPES = {
@@ -73,6 +100,13 @@ RECIPES = {
         FashionJudge,
         TrainConfig(epochs=16, batch_size=128, lr=2e-3, seed=0),
         judge_objective,
+    ),
+    "scenes-judge": Recipe(
+        "the reader of scenes that judges drawn ones",
+        SceneJudge,
+        TrainConfig(epochs=4, batch_size=64, lr=2e-3, seed=0),
+        scene_judge_objective,
+        scenes=True,
     ),
     "fashion-concat": Recipe(
         "the article's concat CVAE, binary cross-entropy",
@@ -100,13 +134,54 @@ RECIPES = {
         models.VAE,
         TrainConfig(epochs=40, seed=0),
     ),
+    "scenes-film": Recipe(
+        "any sentence about shapes to a scene of 64 pixels, its text hashed, through FiLM",
+        lambda: TextConditionalVAE(64, 64, 512, "film", width=24),
+        TrainConfig(epochs=20, batch_size=64, lr=2e-3, beta=3.0, seed=0),
+        prior_width=1.0,
+        scenes=True,
+    ),
 }
+
+
+def text_encoder(name: str) -> TextEncoder:
+    """The encoder whose vectors the shipped text model ``name`` was trained with."""
+    if not isinstance(recipe_of(name).build(), TextConditionalVAE):
+        raise ValueError(f"{name} takes no text vectors")
+    return HashingTextEncoder()
+
+
+def recipe_data(name: str, split: str, count: int | None = None) -> ImageSet | CaptionedSet:
+    """The images that the model ``name`` is trained ("train", "valid") or measured ("test") on.
+
+    Args:
+        count: the first so many; None for as many as its record names. To the test scenes come as
+            many of the combinations that training never showed.
+    """
+    if not recipe_of(name).scenes:
+        return fashion_mnist(split, strict=True).first(count)
+    count = count or SCENES[split]
+    encoder = HashingTextEncoder()
+    data = scenes(split, count, encoder=encoder)
+    if split == "test":
+        return joined(data, scenes("unseen", count, encoder=encoder))
+    return truth_set(data) if name == "scenes-judge" else data
+
+
+def measure_any(model: nn.Module, test: Any) -> dict[str, Any]:
+    """The metrics of a record: those that `cvae_lib.measure` has for this kind of model."""
+    if isinstance(model, SceneJudge):
+        return measure_scene_judge(model, test)
+    if isinstance(model, TextConditionalVAE):
+        return measure_scenes(model, test, load_pretrained("scenes-judge"))
+    judge = model if isinstance(model, FashionJudge) else load_pretrained("fashion-judge")
+    return measure(model, test, judge)
 
 
 def train_recipe(
     name: str,
-    train_set: ImageSet,
-    valid_set: ImageSet,
+    train_set: Any,
+    valid_set: Any,
     *,
     config: TrainConfig | None = None,
     device: str | torch.device = "cpu",
@@ -116,6 +191,7 @@ def train_recipe(
     """Train the model ``name`` from scratch as its recipe says.
 
     Args:
+        train_set, valid_set: what `recipe_data` gives, or others of that kind.
         config: replaces the recipe's.
         checkpoint: file to resume from and to write; in the end it holds the finished model, with
             its fitted prior, for `load_checkpoint`. Resuming a finished run changes nothing.
@@ -135,23 +211,22 @@ def train_recipe(
         **options,
     )
     width = recipe.prior_width
-    if width is not None and isinstance(model, VAE) and not model.prior_mean.any():
-        fit_prior(model, train_set, width)
+    if width is not None and isinstance(model, BaseVAE) and not model.prior_fitted:
+        if isinstance(model, TextConditionalVAE):
+            fit_text_prior(model, train_set, width)
+        else:
+            fit_prior(model, train_set, width)
         if checkpoint is not None:
             _store_prior(model, Path(checkpoint))
     return model, history
 
 
-def _store_prior(model: VAE, path: Path) -> None:
+def _store_prior(model: BaseVAE, path: Path) -> None:
     """Put the fitted prior of ``model`` into the checkpoint of its finished run."""
     tensors, metadata = read_tensors(path)
     for name in tensors:
         buffer = name.partition(".")[2]
-        if buffer in (
-            "prior_mean",
-            "prior_scale",
-            "prior_weight",
-        ):  # of model., averaged. and best.
+        if buffer.startswith("prior_"):  # of model., averaged. and best.
             tensors[name] = getattr(model, buffer)
     write_tensors(path, tensors, metadata)
 
@@ -200,8 +275,8 @@ def publish(
     model: nn.Module,
     history: History,
     config: TrainConfig,
-    train_set: ImageSet,
-    test_set: ImageSet,
+    train_set: ImageSet | CaptionedSet,
+    test_set: ImageSet | CaptionedSet,
     commit: str,
     folder: Path = FOLDER,
 ) -> dict[str, Any]:
@@ -212,7 +287,6 @@ def publish(
     }
     content = safetensors.torch.save(halves)
     model.load_state_dict(halves)
-    judge = model if isinstance(model, FashionJudge) else load_pretrained("fashion-judge")
     written = {
         "model": name,
         "about": recipe_of(name).about,
@@ -228,7 +302,7 @@ def publish(
             "test_sha256": test_set.sha256(),
             "real": train_set.real and test_set.real,
         },
-        "metrics": measure(model, test_set, judge),
+        "metrics": measure_any(model, test_set),
         "history": history.rows,
         "seconds": sum(history["seconds"]),
         "library_commit": commit,
@@ -239,71 +313,6 @@ def publish(
     text = json.dumps(written, indent=1, ensure_ascii=False) + "\n"
     write_atomically(folder / f"{name}.json", text.encode())
     return written
-
-
-@torch.no_grad()
-def measure(model: nn.Module, data: ImageSet, judge: FashionJudge, seed: int = 0) -> dict[str, Any]:
-    """Every metric of a record, on ``data``.
-
-    A judge gets its accuracy. A VAE gets the ELBO's terms at one draw of z (nats), reconstruction
-    from the posterior mean (SSE, SSIM, PSNR), active units, and for 10,000 samples, 1,000 of each
-    label, with z from N(0, I) and from the fitted prior if there is one: class agreement
-    (conditional models) and Fréchet distance to the data on the judge's features.
-    """
-    model.eval()
-    device = next(model.parameters()).device
-    data = data.to(device)
-    if isinstance(model, FashionJudge):
-        return {"accuracy": metrics.class_agreement(model, data.pixels(), data.labels)}
-    assert isinstance(model, VAE)
-    generator = torch.Generator(device).manual_seed(seed)
-    parts: list[dict[str, Tensor]] = []
-    means = []
-    for images, labels in data.batches(1000):
-        x = to_unit(images)
-        mu, _ = model.encode(x, labels)
-        means.append(mu)
-        rebuilt = model.decode(mu, labels)
-        terms = losses.elbo(model, x, labels, generator)
-        parts.append(
-            {
-                "nll": terms.nll,
-                "kl": terms.kl,
-                "negative_elbo": terms.loss,
-                "sse": metrics.sse(x, rebuilt),
-                "ssim": metrics.ssim(x, rebuilt),
-                "psnr": metrics.psnr(x, rebuilt),
-            }
-        )
-    result: dict[str, Any] = {
-        name: float(torch.cat([part[name] for part in parts]).double().mean()) for name in parts[0]
-    }
-    result["active_units"] = losses.active_units(torch.cat(means))
-    real = metrics.judge_features(judge, data.pixels())
-    result["standard_prior"] = measure_samples(model, judge, real, seed, fitted_prior=False)
-    if model.prior_mean.any():
-        result["fitted_prior"] = measure_samples(model, judge, real, seed, fitted_prior=True)
-    return result
-
-
-@torch.no_grad()
-def measure_samples(
-    model: VAE, judge: FashionJudge, real: Tensor, seed: int, fitted_prior: bool
-) -> dict[str, float]:
-    """Class agreement and Fréchet distance of `SAMPLES` drawn pictures against real features."""
-    device = next(model.parameters()).device
-    generator = torch.Generator(device).manual_seed(seed)
-    labels = torch.arange(SAMPLES, device=device) % models.N_CLASSES
-    parts = []
-    for batch in labels.split(1000):
-        condition = batch if model.conditional else len(batch)
-        parts.append(judge.features(model.sample(condition, generator, fitted_prior=fitted_prior)))
-    features = torch.cat(parts)
-    result = {"frechet": metrics.frechet_distance(features, real)}
-    if model.conditional:
-        seen = judge.head(features).argmax(1)
-        result["class_agreement"] = float((seen == labels).float().mean())
-    return result
 
 
 def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Any:
@@ -322,7 +331,9 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Any
             models.ConcatConditionalVAE,
             models.AdditiveConditionalVAE,
             models.FilmConditionalVAE,
+            TextConditionalVAE,
             FashionJudge,
+            SceneJudge,
         )
     }
     if metadata.get("model") not in known:

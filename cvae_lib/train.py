@@ -21,9 +21,10 @@ from tqdm.auto import tqdm
 
 from cvae_lib import losses, plots
 from cvae_lib.checkpoint import CheckpointError, read_tensors, write_tensors
-from cvae_lib.data.containers import ImageSet, to_unit
+from cvae_lib.data.containers import DataSet, to_unit
+from cvae_lib.processes import Processes
 
-# objective(model, x, labels, generator, beta) → {"loss": (B,), any further terms: (B,)}
+# objective(model, x, condition, generator, beta) → {"loss": (B,), any further terms: (B,)}
 Objective = Callable[
     [nn.Module, Tensor, Tensor, torch.Generator | None, float | Tensor], dict[str, Tensor]
 ]
@@ -39,7 +40,7 @@ class TrainConfig:
     """How to train. None in a switch means: what measured fastest on the device."""
 
     epochs: int = 20  # passes over the training set
-    batch_size: int = 128  # images a step
+    batch_size: int = 128  # images a step, of all processes together
     lr: float = 1e-3  # Adam's step size at its highest
     schedule: Literal["cosine", "constant"] = "cosine"  # of the step size, down to 0
     beta: float = 1.0  # weight of the KL term
@@ -108,19 +109,19 @@ class History:
 def elbo_objective(
     model: Any,
     x: Tensor,
-    labels: Tensor,
+    condition: Tensor,
     generator: torch.Generator | None = None,
     beta: float | Tensor = 1.0,
 ) -> dict[str, Tensor]:
     """nll + β·kl and both terms, per example in nats."""
-    nll, kl = losses.elbo(model, x, labels, generator)
+    nll, kl = losses.elbo(model, x, condition, generator)
     return {"loss": nll + beta * kl, "nll": nll, "kl": kl}
 
 
 def fit(
     model: nn.Module,
-    train_set: ImageSet,
-    valid_set: ImageSet,
+    train_set: DataSet,
+    valid_set: DataSet,
     config: TrainConfig,
     *,
     objective: Objective = elbo_objective,
@@ -128,17 +129,24 @@ def fit(
     resume: bool = True,
     progress: bool = False,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
+    about: dict[str, Any] | None = None,
 ) -> History:
     """Train ``model`` in place on the device it is on; leave it in eval mode.
 
+    Under `accelerate launch` or torchrun the processes share the work: each calls ``fit`` with the
+    same arguments, on its own GPU. The gradient is that of the whole batch, however many they are;
+    noise, and on CPUs the batches of BatchNorm, are each process's own.
+
     Args:
-        train_set, valid_set: moved to the device whole; there is no loader.
+        train_set, valid_set: an `ImageSet` is moved to the device whole, a `CaptionedSet` streamed.
+            Of an image's captions each epoch draws one; validation takes the first.
         objective: per-example terms; the mean of its "loss" is minimised.
         checkpoint: file to write after each epoch and on Ctrl-C, through a temporary file.
-        resume: go on from ``checkpoint`` if it exists; on a CPU the final weights are those of an
-            undisturbed run, bit for bit.
+        resume: go on from ``checkpoint`` if it exists; on CPUs, as many as before, the final
+            weights are those of an undisturbed run, bit for bit.
         progress: show a progress bar with loss, images/s and time left.
-        on_epoch: called with each finished row of the history.
+        on_epoch: called with each finished row of the history, in the main process.
+        about: more to keep in the checkpoint (JSON), and to agree with what it holds.
 
     Returns:
         The history, also of the epochs before a resumption.
@@ -149,9 +157,9 @@ def fit(
         KeyboardInterrupt: on Ctrl-C, after the running step and the checkpoint.
     """
     with _own_randomness(config.seed):
-        run = _Run(model, train_set, valid_set, config, objective)
+        run = _Run(model, train_set, valid_set, config, objective, about or {})
         path = Path(checkpoint) if checkpoint is not None else None
-        if path and resume and path.exists():
+        if path and run.processes.from_main(lambda: resume and path.exists()):
             run.restore(path)
         _train(run, path, progress, on_epoch)
     run.finish()
@@ -165,36 +173,43 @@ def _train(
     on_epoch: Callable[[dict[str, float]], None] | None,
 ) -> None:
     """Take the steps that are left; write a checkpoint after each epoch and on Ctrl-C."""
-    bar = tqdm(total=run.total_steps, initial=run.step, disable=not progress, unit="step")
+    together, shown = run.processes, progress and run.processes.main
+    bar = tqdm(total=run.total_steps, initial=run.step, disable=not shown, unit="step")
     with bar, _interruptible() as interrupted:
         while run.step < run.total_steps and not run.stopped_early:
-            for _ in run.epoch_steps():
-                bar.update()
-                if interrupted.is_set() and run.mid_epoch:
-                    break
+            with contextlib.closing(run.epoch_steps()) as steps:
+                for _ in steps:
+                    bar.update()
+                    if not run.mid_epoch or run.step % together.every:
+                        continue
+                    if together.any(interrupted.is_set()):
+                        break
             if not run.mid_epoch:
                 row = run.finish_epoch()
                 rate = f"{row['images_per_second']:,.0f}"
                 bar.set_postfix({"loss": f"{row['valid_loss']:.2f}", "images/s": rate})
-                if on_epoch:
+                if on_epoch and together.main:
                     on_epoch(row)
             if path:
-                run.save(path)
-            if interrupted.is_set():
+                together.from_main(lambda: run.save(path))
+            if together.any(interrupted.is_set()):
                 raise KeyboardInterrupt
 
 
 @torch.no_grad()
 def evaluate(
     model: nn.Module,
-    data: ImageSet,
+    data: DataSet,
     objective: Objective = elbo_objective,
     *,
     beta: float = 1.0,
-    batch_size: int = 1000,
+    batch_size: int | None = None,
     seed: int = 0,
 ) -> dict[str, float]:
     """Mean of each term of the objective over ``data``, in eval mode and float32.
+
+    Args:
+        batch_size: the default is 1000, or 2²³ numbers if that is less: 170 pictures of 128 pixels.
 
     Raises:
         ValueError: if ``data`` has no images.
@@ -206,8 +221,10 @@ def evaluate(
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
     sums: dict[str, float] = {}
-    for images, labels in data.to(device).batches(batch_size):
-        for name, term in objective(model, to_unit(images), labels, generator, beta).items():
+    if batch_size is None:
+        batch_size = min(1000, max(1, 2**23 // math.prod(data.images.shape[1:])))
+    for images, condition in data.to(device).batches(batch_size):
+        for name, term in objective(model, to_unit(images), condition, generator, beta).items():
             sums[name] = sums.get(name, 0.0) + float(term.double().sum())
     model.train(was_training)
     return {name: total / len(data) for name, total in sums.items()}
@@ -233,17 +250,21 @@ class _Run:
     def __init__(
         self,
         model: nn.Module,
-        train_set: ImageSet,
-        valid_set: ImageSet,
+        train_set: DataSet,
+        valid_set: DataSet,
         config: TrainConfig,
         objective: Objective,
+        about: dict[str, Any],
     ) -> None:
         if not len(train_set) or not len(valid_set):
             raise ValueError(
                 f"need images to train and validate on, got {len(train_set)} and {len(valid_set)}"
             )
-        self.model, self.config, self.objective = model, config, objective
+        self.model, self.config, self.objective, self.about = model, config, objective, about
         self.device = next(model.parameters()).device
+        self.processes = Processes(self.device)
+        self.processes.join_model(model)
+        self.given = train_set, valid_set
         self.train_set, self.valid_set = train_set.to(self.device), valid_set.to(self.device)
         self.steps_per_epoch = math.ceil(len(train_set) / config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
@@ -256,6 +277,8 @@ class _Run:
             model.to(memory_format=torch.channels_last)
         if config.cuda_graph and self.device.type != "cuda":
             raise ValueError(f"cuda_graph needs a CUDA device, the model is on {self.device}")
+        if config.cuda_graph and self.processes.count > 1:
+            raise ValueError(f"cuda_graph is for one process, there are {self.processes.count}")
         self.terms = (
             torch.compile(objective, backend=config.compile) if config.compile else objective
         )
@@ -283,22 +306,26 @@ class _Run:
     def epoch_steps(self) -> Iterator[None]:
         """Take the remaining steps of the running epoch, one for each item yielded."""
         self.model.train()
-        epoch, done = divmod(self.step, self.steps_per_epoch)
-        order = self._order(epoch)
+        config, (epoch, done) = self.config, divmod(self.step, self.steps_per_epoch)
+        batches = self._order(epoch).split(config.batch_size)[done:]
+        shares, parts = zip(*map(self.processes.share, batches), strict=True)
         check_every = 1 if self.device.type == "cpu" else 50
-        for index in order.split(self.config.batch_size)[done:]:
-            started = time.perf_counter()
-            self.lr.fill_(self.config.lr_at(self.step, self.total_steps))
-            self.beta.fill_(losses.warmup(self.step, self.config.beta_warmup, self.config.beta))
-            means = self._take(self.train_set.images[index], self.train_set.labels[index])
-            weighted = means * len(index)
-            self.sums = weighted if self.sums is None else self.sums + weighted
-            self.unchecked.append(means)
-            self.step += 1
-            if len(self.unchecked) == check_every or not self.mid_epoch:
-                self._check()
-            self.seconds += time.perf_counter() - started
-            yield
+        started = time.perf_counter()
+        with contextlib.closing(self.train_set.take(shares, (config.seed, epoch))) as taken:
+            for batch, part, (images, condition) in zip(batches, parts, taken, strict=True):
+                self.processes.seed_step(self.noise, config.seed, self.step)
+                self.lr.fill_(config.lr_at(self.step, self.total_steps))
+                self.beta.fill_(losses.warmup(self.step, config.beta_warmup, config.beta))
+                means = self._take(images, condition, part)
+                weighted = means * len(batch)
+                self.sums = weighted if self.sums is None else self.sums + weighted
+                self.unchecked.append(means)
+                self.step += 1
+                if len(self.unchecked) == check_every or not self.mid_epoch:
+                    self._check()
+                self.seconds += time.perf_counter() - started
+                yield
+                started = time.perf_counter()
 
     def finish_epoch(self) -> dict[str, float]:
         """Validate, append a row to the history, and return it."""
@@ -308,7 +335,11 @@ class _Run:
             row[name] = total / len(self.train_set)
         kept = self.model if self.averaged is None else self.averaged
         config = self.config
-        valid = evaluate(kept, self.valid_set, self.objective, beta=config.beta, seed=config.seed)
+        valid = self.processes.from_main(
+            lambda: evaluate(
+                kept, self.valid_set, self.objective, beta=config.beta, seed=config.seed
+            )
+        )
         row |= {f"valid_{name}": value for name, value in valid.items()}
         self._check_row(row)
         row["images_per_second"] = len(self.train_set) / max(self.seconds, 1e-9)
@@ -341,18 +372,19 @@ class _Run:
             self.model.load_state_dict(self.best)
         elif self.averaged is not None:
             self.model.load_state_dict(self.averaged.state_dict())
+        self.processes.join_model(self.model)
         self.model.eval()
 
     def _order(self, epoch: int) -> Tensor:
         """The shuffled positions of an epoch: a function of seed and epoch alone."""
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
-        return torch.randperm(len(self.train_set), generator=generator).to(self.device)
+        return torch.randperm(len(self.train_set), generator=generator)
 
-    def _take(self, images: Tensor, labels: Tensor) -> Tensor:
+    def _take(self, images: Tensor, condition: Tensor, part: float) -> Tensor:
         if self.graphed is not None and len(images) == self.config.batch_size:
-            means = self.graphed(images, labels)
+            means = self.graphed(images, condition)
         else:
-            means = self._update(images, labels)
+            means = self._update(images, condition, part)
         if self.averaged is not None and self.config.ema is not None:
             pairs = zip(
                 self.averaged.state_dict().values(), self.model.state_dict().values(), strict=True
@@ -364,18 +396,20 @@ class _Run:
                     average.copy_(current)
         return means
 
-    def _update(self, images: Tensor, labels: Tensor) -> Tensor:
-        """One optimizer step; return the mean of each term."""
+    def _update(self, images: Tensor, condition: Tensor, part: float = 1.0) -> Tensor:
+        """One optimizer step, these images being ``part`` of its batch; return each term's mean."""
         self.optimizer.zero_grad(set_to_none=True)
         enabled = self.dtype != torch.float32
         with torch.autocast(self.device.type, dtype=self.dtype, enabled=enabled):
-            terms = self.terms(self.model, to_unit(images), labels, self.noise, self.beta)
+            terms = self.terms(self.model, to_unit(images), condition, self.noise, self.beta)
         terms["loss"].mean().backward()
+        means = torch.stack([term.detach().mean() for term in terms.values()]).double()
+        means = self.processes.average(self.model, means, part)
         if self.config.grad_clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip)
         self.optimizer.step()
         self.names = list(terms)
-        return torch.stack([term.detach().mean() for term in terms.values()]).double()
+        return means
 
     def _check(self) -> None:
         """Raise NonFiniteLossError if a term of the last steps is NaN or infinite."""
@@ -472,8 +506,9 @@ class _Run:
             "model": type(self.model).__name__,
             "architecture": getattr(self.model, "architecture", {}),
             "config": asdict(self.config),
-            "training data": _fingerprint(self.train_set),
-            "validation data": _fingerprint(self.valid_set),
+            "training data": _fingerprint(self.given[0]),
+            "validation data": _fingerprint(self.given[1]),
+            **self.about,
         }
 
 
@@ -489,33 +524,34 @@ class _GraphedStep:
     def __init__(self, run: _Run) -> None:
         self.run, self.calls = run, 0
 
-    def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, images: Tensor, condition: Tensor) -> Tensor:
         self.calls += 1
         with torch.cuda.device(self.run.device):
             if self.calls <= self.WARMUP:
-                return self._outside(images, labels)
+                return self._outside(images, condition)
             if self.calls == self.WARMUP + 1:
-                self._capture(images, labels)
+                self._capture(images, condition)
             self.images.copy_(images)
-            self.labels.copy_(labels)
+            self.condition.copy_(condition)
             self.graph.replay()
             return self.means.clone()
 
-    def _outside(self, images: Tensor, labels: Tensor) -> Tensor:
+    def _outside(self, images: Tensor, condition: Tensor) -> Tensor:
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
-            means = self.run._update(images, labels)
+            means = self.run._update(images, condition)
         torch.cuda.current_stream().wait_stream(side)
         return means
 
-    def _capture(self, images: Tensor, labels: Tensor) -> None:
-        self.images, self.labels = images.clone(), labels.clone()
+    def _capture(self, images: Tensor, condition: Tensor) -> None:
+        self.images, self.condition = images.clone(), condition.clone()
         self.graph = torch.cuda.CUDAGraph()
         self.graph.register_generator_state(self.run.noise)
         self.run.optimizer.zero_grad(set_to_none=True)  # the graph makes gradients of its own
-        with torch.cuda.graph(self.graph):
-            self.means = self.run._update(self.images, self.labels)
+        # other threads may pin batches meanwhile
+        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
+            self.means = self.run._update(self.images, self.condition)
 
 
 @contextlib.contextmanager
@@ -550,7 +586,7 @@ def _interruptible() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, previous)
 
 
-def _fingerprint(data: ImageSet) -> dict[str, Any]:
+def _fingerprint(data: DataSet) -> dict[str, Any]:
     """What tells two data sets apart."""
     return {"images": len(data), "sha256": data.sha256()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -85,9 +86,11 @@ def test_help_lists_the_commands(arguments: list[str], capsys: Captured) -> None
         assert re.search(rf"^\W+{command} ", out, re.M), command
 
 
-@pytest.mark.parametrize("command", ["train", "sample", "evaluate", "data", "info"])
+@pytest.mark.parametrize(
+    "command", ["train", "sample", "evaluate", "data", "data coco", "data scenes", "info"]
+)
 def test_each_command_helps_with_examples(command: str, capsys: Captured) -> None:
-    assert main([command, "--help"]) == 0
+    assert main([*command.split(), "--help"]) == 0
     out, err = capsys.readouterr()
     assert "Examples:" in out and f"python -m cvae_lib {command}" in out and err == ""
 
@@ -311,6 +314,11 @@ def test_evaluate_compares_a_shipped_model_with_its_record(capsys: Captured) -> 
         (["evaluate", "fashion-judge", "--images", "-1"], "--images must be at least 1"),
         (["data", "--root", "/nowhere"], "/nowhere does not hold the four Fashion-MNIST files"),
         (["dance"], "No such command 'dance'"),
+        (["data", "dance"], "No such command 'dance'"),
+        (["data", "coco", "--root", "/nowhere"], "captions_val2017.json does not exist"),
+        (["data", "coco", "--root", "/nowhere", "--size", "0"], "must be at least 1, got 0"),
+        (["data", "coco", "--download", "test2017"], "no split 'test2017' to download"),
+        (["data", "scenes"], "Missing option '--out'"),
     ],
 )
 @pytest.mark.usefixtures("bare_machine")
@@ -340,6 +348,46 @@ def test_data_finds_the_real_one_or_damage(
     damaged.write_bytes(damaged.read_bytes()[:2000])
     assert main(["data", "--root", str(tmp_path)]) == 2
     assert "t10k-labels-idx1-ubyte.gz cannot be read" in one_line(capsys)
+
+
+def test_data_coco_prepares_and_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "train").mkdir()
+    (tmp_path / "annotations").mkdir()
+    Image.new("L", (30, 20)).save(tmp_path / "train" / "1.png")
+    images = [{"id": 1, "file_name": "1.png"}, {"id": 2, "file_name": "2.png"}]
+    captions = [{"image_id": i, "caption": "a cat"} for i in (1, 1, 2)]
+    content = json.dumps({"images": images, "annotations": captions})
+    (tmp_path / "annotations" / "captions_train.json").write_text(content)
+    options = ["--root", str(tmp_path), "--split", "train", "--size", "16"]
+    assert main(["data", "coco", *options]) == 0
+    out, err = capsys.readouterr()
+    counts = dict(re.findall(r"│ (\w+) +│ (\d+) +│", out))
+    assert {k: v for k, v in counts.items() if v != "0"} == {
+        "images": "1",
+        "captions": "2",
+        "missing": "1",
+        "grey": "1",
+    }
+    assert str(tmp_path / "train") in out.replace("\n", "") and "train at 16 × 16" in out
+    assert err == "" and list((tmp_path / "cache").rglob("array.npy"))
+
+
+def test_data_coco_downloads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    asked = []
+
+    def fetch(split: str, root: Path, progress: bool) -> Path:
+        asked.append((split, root, progress))
+        return root
+
+    monkeypatch.setattr("cvae_lib.data.download_coco", fetch)
+    assert main(["data", "coco", "--download", "val2014", "--root", str(tmp_path)]) == 0
+    assert asked == [("val2014", tmp_path, False)]
+    assert f"val2014 is in {tmp_path}: photos in val2014" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="session")

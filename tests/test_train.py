@@ -43,7 +43,7 @@ CONFIG = TrainConfig(
 
 
 @pytest.fixture(autouse=True)
-def _ctrl_c_works() -> Iterator[None]:
+def ctrl_c_works() -> Iterator[None]:
     """A process that was started in the background ignores SIGINT: these tests press it."""
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,37 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
+
+from cvae_lib.data.stream import prefetched
+
+CPU = torch.device("cpu")
+
+
+class DataSet(Protocol):
+    """What training asks of images with conditions; `ImageSet` and `CaptionedSet` are such sets."""
+
+    @property
+    def images(self) -> Any:
+        """uint8 (N, C, H, W), a tensor or an array."""
+
+    def __len__(self) -> int: ...
+
+    def sha256(self) -> str:
+        """The SHA-256 of images and conditions."""
+
+    def to(self, device: str | torch.device) -> DataSet:
+        """The set whose batches are on ``device``."""
+
+    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images uint8 (B, C, H, W) and their conditions (B, …), in the stored order."""
+
+    def take(
+        self, positions: Sequence[Tensor], seed: Sequence[int]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The same at ``positions``, int64 on the CPU, one for each batch.
+
+        Where an image has several conditions, ``seed`` and the image alone say which is taken.
+        """
 
 
 @dataclass(frozen=True)
@@ -92,6 +124,14 @@ class ImageSet:
         for index in order.to(self.device).split(size):
             yield self.images[index], self.labels[index]
 
+    def take(
+        self, positions: Sequence[Tensor], seed: Sequence[int] = ()
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the images and labels at each of ``positions``; an image has one label."""
+        whole = torch.cat(list(positions)).to(self.device)
+        for index in whole.split([len(batch) for batch in positions]):
+            yield self.images[index], self.labels[index]
+
 
 class TextEncoder(Protocol):
     """What turns texts into vectors; `cvae_lib.encoders` has two.
@@ -112,7 +152,8 @@ class TextEncoder(Protocol):
 class CaptionedSet:
     """Images with one or more captions each, and every caption's vector.
 
-    The arrays may be memory-mapped files larger than memory: only what a batch takes is read.
+    The arrays may be memory-mapped files larger than memory: only what a batch takes is read, by a
+    thread that is a few batches ahead. They stay where they are whatever ``device`` is.
 
     Args:
         images: uint8 (N, C, H, W).
@@ -123,6 +164,7 @@ class CaptionedSet:
         truths: what each image shows, where that is known (Scenes).
         source: where the images came from, for notices and run records.
         real: False for procedural images.
+        device: where batches come to be.
 
     Raises:
         ValueError: if a shape, dtype or count does not fit the above.
@@ -135,6 +177,7 @@ class CaptionedSet:
     truths: Sequence[dict[str, Any]] | None = None
     source: str = "memory"
     real: bool = True
+    device: torch.device = CPU
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 4:
@@ -165,6 +208,86 @@ class CaptionedSet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def to(self, device: str | torch.device) -> CaptionedSet:
+        """Return the set whose batches are on ``device``."""
+        return replace(self, device=torch.device(device))
+
+    def subset(self, index: slice | np.ndarray) -> CaptionedSet:
+        """Return the images that ``index`` (a slice, a mask or positions) selects.
+
+        What is one piece of the arrays is not copied.
+        """
+        rows = np.arange(len(self))[index]
+        counts = np.diff(self.first)[rows]
+        first = np.concatenate([[0], np.cumsum(counts)])
+        places = np.arange(first[-1]) + np.repeat(self.first[rows] - first[:-1], counts)
+        return replace(
+            self,
+            images=self.images[_piece(rows)],
+            vectors=self.vectors[_piece(places)],
+            first=first,
+            captions=[self.captions[place] for place in places],
+            truths=None if self.truths is None else [self.truths[row] for row in rows],
+        )
+
+    def head(self, count: int | None) -> CaptionedSet:
+        """Return the first ``count`` images; all of them if ``count`` is None."""
+        return self if count is None else self.subset(slice(count))
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of images, vectors and ``first``; it is computed once."""
+        return self._sha256
+
+    @functools.cached_property
+    def _sha256(self) -> str:
+        digest = hashlib.sha256()
+        for array in (self.images, self.vectors, self.first):
+            for start in range(0, len(array), 1024):  # a map is read through, not loaded
+                digest.update(np.ascontiguousarray(array[start : start + 1024]))
+        return digest.hexdigest()
+
+    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield ``(images, vectors)`` in the stored order, with each image's first caption.
+
+        Images are uint8 (B, C, H, W), vectors float32 (B, D), both on the set's device.
+        """
+        if size < 1:
+            raise ValueError(f"batch size must be at least 1, got {size}")
+        return self.take(torch.arange(len(self)).split(size))
+
+    def take(
+        self, positions: Sequence[Tensor], seed: Sequence[int] | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images and vectors at each of ``positions`` (int64, on the CPU).
+
+        Within a batch they come in the stored order, in which a disk reads fastest. The captions
+        are drawn by ``seed`` and image; without a seed they are the first ones.
+        """
+        captions = self.first[:-1]
+        if seed is not None:
+            captions = np.random.default_rng(seed).integers(captions, self.first[1:])
+
+        def read(index: Tensor) -> tuple[Tensor, Tensor]:
+            rows = np.sort(index.numpy())
+            return self._rows(self.images, rows), self._rows(self.vectors, captions[rows])
+
+        for images, vectors in prefetched(read, positions):
+            yield (
+                images.to(self.device, non_blocking=True),
+                vectors.to(self.device, non_blocking=True).float(),
+            )
+
+    def _rows(self, array: np.ndarray, rows: np.ndarray) -> Tensor:
+        """Copy rows into memory, from which a GPU can fetch them while it computes."""
+        tensor = torch.from_numpy(np.asarray(array[rows]))
+        return tensor.pin_memory() if self.device.type == "cuda" else tensor
+
+
+def _piece(places: np.ndarray) -> slice | np.ndarray:
+    """``places`` as a slice if they are consecutive, so that indexing makes a view."""
+    consecutive = len(places) and (np.diff(places) == 1).all()
+    return slice(places[0], places[-1] + 1) if consecutive else places
 
 
 def to_unit(images: Tensor) -> Tensor:

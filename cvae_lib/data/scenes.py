@@ -228,6 +228,20 @@ def scenes(
     )
 
 
+def joined(*sets: CaptionedSet) -> CaptionedSet:
+    """Several sets of scenes as one."""
+    counts = np.concatenate([np.diff(data.first) for data in sets])
+    return CaptionedSet(
+        np.concatenate([data.images for data in sets]),
+        np.concatenate([data.vectors for data in sets]),
+        np.concatenate([[0], np.cumsum(counts)]),
+        [caption for data in sets for caption in data.captions],
+        [truth for data in sets for truth in data.truths or ()],
+        source=" and ".join(data.source for data in sets),
+        real=False,
+    )
+
+
 def write_scenes(
     folder: str | Path,
     split: str = "train",

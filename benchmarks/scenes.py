@@ -1,0 +1,120 @@
+"""Sentences to scenes: how a text should enter, how large the code and the picture should be.
+
+    python benchmarks/scenes.py                  # every run that has no record yet
+    python benchmarks/scenes.py concat film      # those of two arms
+    python benchmarks/scenes.py --again          # every run, in place of its record
+
+Arms and seeds were written down before the first run; every run is kept. "concat", "add" and
+"film" differ in how the text enters; "latent-64" to "latent-1024" are the FiLM arm with other
+codes; "size-64" to "size-256" draw it larger, from fewer images: 256 pixels once, being heavy.
+All have a quarter of the article's channels or half (`WIDTH`), hashed text vectors, binary
+cross-entropy, and are measured on scenes that no arm was chosen by. One thread a run. Records:
+cvae_lib/records/scenes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from cvae_lib import records
+from cvae_lib.data.scenes import joined, scenes
+from cvae_lib.encoders import HashingTextEncoder
+from cvae_lib.latent import fit_text_prior
+from cvae_lib.measure import measure_scenes
+from cvae_lib.models import TextConditionalVAE
+from cvae_lib.pretrained import hardware, library_commit, load_pretrained
+from cvae_lib.train import TrainConfig, fit
+
+EXPERIMENT = "scenes"
+WIDTH = 16  # channels of the first stage; the article has 32
+EPOCHS, BATCH_SIZE, LR = 8, 64, 2e-3
+VALID_IMAGES, TEST_IMAGES, UNSEEN_IMAGES = 500, 2_000, 1_000
+
+
+class Arm(NamedTuple):
+    """One way to build and train; what is not said is as in "film"."""
+
+    seeds: range = range(3)
+    conditioning: Any = "film"
+    latent_dim: int = 128
+    image_size: int = 64
+    train_images: int = 25_000
+
+
+ARMS = {
+    "film": Arm(),
+    "concat": Arm(conditioning="concat"),
+    "add": Arm(conditioning="add"),
+    "size-64": Arm(train_images=10_000),
+    "size-128": Arm(image_size=128, train_images=10_000),
+    "latent-64": Arm(latent_dim=64),
+    "latent-256": Arm(latent_dim=256),
+    "latent-512": Arm(latent_dim=512),
+    "latent-1024": Arm(latent_dim=1024),
+    "size-256": Arm(range(1), image_size=256, train_images=10_000),
+}
+
+
+def run(name: str, seed: int, resume: bool = True) -> dict[str, Any]:
+    """Train and measure one model; its checkpoint goes to runs/, what it measured is returned."""
+    arm, size = ARMS[name], ARMS[name].image_size
+    encoder = HashingTextEncoder()
+    train = scenes("train", arm.train_images, size, encoder=encoder)
+    valid = scenes("valid", VALID_IMAGES, size, encoder=encoder)
+    torch.manual_seed(seed)
+    model = TextConditionalVAE(size, arm.latent_dim, encoder.dim, arm.conditioning, width=WIDTH)
+    config = TrainConfig(epochs=EPOCHS, batch_size=BATCH_SIZE, lr=LR, seed=seed)
+    checkpoint = Path("runs") / EXPERIMENT / f"{name}-{seed}.safetensors"
+    history = fit(model, train, valid, config, checkpoint=checkpoint, resume=resume)
+    fit_text_prior(model, train, seed=seed)
+    test = joined(
+        scenes("test", TEST_IMAGES, size, encoder=encoder),
+        scenes("unseen", UNSEEN_IMAGES, size, encoder=encoder),
+    )
+    return {
+        "arm": name,
+        "seed": seed,
+        "architecture": model.architecture,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "metrics": measure_scenes(model, test, load_pretrained("scenes-judge"), seed),
+        "config": asdict(config),
+        "data": {
+            "train_images": len(train),
+            "train_sha256": train.sha256(),
+            "test_sha256": test.sha256(),
+        },
+        "history": [
+            {k: v for k, v in row.items() if k != "images_per_second"} for row in history.rows
+        ],
+        "seconds": sum(history["seconds"]),
+        "library_commit": library_commit(),
+        "hardware": hardware(),
+        "torch": torch.__version__,
+    }
+
+
+def main(arms: list[str], again: bool = False) -> None:
+    for name in arms:
+        for seed in ARMS[name].seeds:
+            path = records.FOLDER / EXPERIMENT / f"{name}-{seed}.json"
+            if again or not path.exists():
+                result = run(name, seed, resume=not again)
+                records.write_run(EXPERIMENT, f"{name}-{seed}", result)
+                print(name, seed, result["metrics"], flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("arms", nargs="*", help=f"of {', '.join(ARMS)}; all of them if none")
+    parser.add_argument("--again", action="store_true", help="also runs that have a record")
+    given = parser.parse_args()
+    chosen = given.arms or list(ARMS)
+    if unknown := set(chosen) - ARMS.keys():
+        parser.error(f"unknown arm {', '.join(unknown)}: choose of {', '.join(ARMS)}")
+    torch.set_num_threads(1)
+    main(chosen, given.again)

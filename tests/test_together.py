@@ -1,0 +1,137 @@
+"""Several processes that train one model: the same curve, no deadlock, nothing lost when killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import socket
+import time
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import together
+import torch
+from test_train import timeless
+
+from cvae_lib.processes import Processes
+from cvae_lib.train import History
+
+CONTEXT = multiprocessing.get_context("forkserver")  # which imports PyTorch once
+CONTEXT.set_forkserver_preload(["together", "accelerate"])
+
+
+def start(job: Callable[[int, Path], Any], folder: Path) -> list[BaseProcess]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    arguments = [(job, rank, port, folder) for rank in (0, 1)]
+    pair: list[BaseProcess] = [
+        CONTEXT.Process(target=together.take_part, args=each, daemon=True) for each in arguments
+    ]
+    for process in pair:
+        process.start()
+    return pair
+
+
+def finish(pair: list[BaseProcess]) -> None:
+    for process in pair:
+        process.join(120)
+    assert [process.exitcode for process in pair] == [0, 0]
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What each of two processes saw."""
+    folder = tmp_path_factory.mktemp("together")
+    finish(start(together.all_that_can_happen, folder))
+    return [torch.load(folder / f"all_that_can_happen {rank}.pt") for rank in (0, 1)]
+
+
+def assert_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
+    assert a.keys() == b.keys()
+    for name, tensor in a.items():
+        assert torch.equal(tensor, b[name]), name
+
+
+def test_two_processes_have_the_curve_of_one(told: list[dict[str, Any]]) -> None:
+    """BatchNorm and noise apart, which `Plain` has none of, to the last digits of float32."""
+    history, model = together.train_plain()
+    for rank in (0, 1):
+        rows, weights = told[rank]["plain"]
+        for ours, theirs in zip(timeless(History(rows)), timeless(history), strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-5)
+        for name, tensor in model.state_dict().items():
+            torch.testing.assert_close(weights[name], tensor, rtol=1e-4, atol=1e-6)
+    assert history["loss"][-1] < 0.8 * history["loss"][0]
+
+
+def test_with_noise_the_curve_is_that_of_another_seed(told: list[dict[str, Any]]) -> None:
+    """Noise and BatchNorm's batches are each process's own: within 0.5 %, as three seeds alone."""
+    alone = [together.train_vae(seed).rows for seed in (2, 3, 4)]
+    for column in ("loss", "nll", "valid_loss", "valid_nll"):
+        for row, *others in zip(told[0]["vae"], *alone, strict=True):
+            for other in others:
+                assert row[column] == pytest.approx(other[column], rel=5e-3), column
+
+
+def test_both_end_with_the_same_model(told: list[dict[str, Any]]) -> None:
+    for name in ("plain", "undisturbed"):
+        (rows, weights), (other_rows, other_weights) = told[0][name], told[1][name]
+        assert timeless(History(rows)) == timeless(History(other_rows))
+        assert_equal(weights, other_weights)
+
+
+def test_a_loss_that_is_no_number_in_one_process_stops_both(told: list[dict[str, Any]]) -> None:
+    assert told[0]["spoilt"].startswith("kl became nan at step 1, epoch 1")
+    assert told[0]["spoilt"] == told[1]["spoilt"]
+
+
+def test_ctrl_c_in_one_process_stops_both_and_the_run_goes_on(told: list[dict[str, Any]]) -> None:
+    for rank in (0, 1):
+        assert told[rank]["steps before the interrupt"] == 10 and told[rank]["written"]
+        resumed, whole = (History(told[rank][name]) for name in ("resumed", "whole"))
+        assert timeless(resumed) == timeless(whole)
+        assert_equal(*told[rank]["weights"])
+
+
+def test_both_run_out_of_patience(told: list[dict[str, Any]]) -> None:
+    assert [each["patient"] for each in told] == [2, 2]
+
+
+def test_killed_and_resumed(told: list[dict[str, Any]], tmp_path: Path) -> None:
+    pair = start(together.be_killed, tmp_path)
+    deadline = time.monotonic() + 100
+    while not (tmp_path / "epoch 2").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    for process in pair:
+        process.kill()
+        process.join()
+    assert (tmp_path / "killed.safetensors").exists()
+    for epoch in tmp_path.glob("epoch *"):
+        epoch.unlink()
+    finish(start(together.be_killed, tmp_path))
+    assert not (tmp_path / "epoch 1").exists() and (tmp_path / "epoch 4").exists()
+    for rank in (0, 1):
+        rows, weights = torch.load(tmp_path / f"be_killed {rank}.pt")
+        expected, expected_weights = told[rank]["undisturbed"]
+        assert timeless(History(rows)) == timeless(History(expected))
+        assert_equal(weights, expected_weights)
+
+
+def test_shares_cover_a_batch_once() -> None:
+    batch = torch.arange(11)
+    alone = Processes(torch.device("cpu"))
+    own, part = alone.share(batch)
+    assert torch.equal(own, batch) and part == 1 and alone.main and alone.every == 1
+    for count in (2, 3, 11, 12, 30):
+        seen, parts = [], []
+        for rank in range(count):
+            alone.rank, alone.count = rank, count
+            own, part = alone.share(batch)
+            assert len(own), "every process takes every step"
+            parts.append(part)
+            seen += own.tolist() if part else []
+        assert sorted(seen) == list(range(11)) and sum(parts) == pytest.approx(1)
