@@ -136,7 +136,7 @@ RECIPES = {
     ),
     "scenes-film": Recipe(
         "any sentence about shapes to a scene of 64 pixels, its text hashed, through FiLM",
-        lambda: TextConditionalVAE(64, 64, 512, "film", width=24),
+        lambda: TextConditionalVAE(64, 64, 512, "film", width=16),
         TrainConfig(epochs=20, batch_size=64, lr=2e-3, beta=3.0, seed=0),
         prior_width=1.0,
         scenes=True,

@@ -32,6 +32,8 @@ app.command(
     epilog=examples(
         "train fashion-concat --epochs 5",
         "train fashion-concat-sigma --out runs/mine.safetensors --seed 1",
+        "train text --scenes 20000 --epochs 10",
+        "train text --coco ~/coco --split train2017 --size 128 --encoder clip",
     )
 )(train)
 app.command(
@@ -39,6 +41,7 @@ app.command(
         'sample "two hoodies and a handbag" --out picture.png',
         'sample "a red dress" --out dress.png --n 8 --temperature 0.8',
         'sample "boots" --out boots.png --model runs/mine.safetensors',
+        'sample "a red circle above a blue square" --out scene.png --model runs/text.safetensors',
     )
 )(sample)
 app.command(

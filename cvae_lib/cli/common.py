@@ -15,7 +15,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     import torch
 
-    from cvae_lib.data import ImageSet
+    from cvae_lib.data import CaptionedSet, ImageSet, TextEncoder
 
 DataRoot = Annotated[
     Path | None,
@@ -54,11 +54,21 @@ def flat(metrics: dict[str, Any]) -> dict[str, float]:
     return flat
 
 
-def load(split: str, root: Path | None, images: int | None = None) -> ImageSet:
-    from cvae_lib.data import fashion_mnist
-
+def check_images(images: int | None) -> None:
     if images is not None and images < 1:
         raise ValueError(f"--images must be at least 1, got {images}")
+
+
+def load(
+    name: str, split: str, root: Path | None, images: int | None = None
+) -> ImageSet | CaptionedSet:
+    """A split of the images that the model ``name`` is trained on; Fashion-MNIST if in doubt."""
+    from cvae_lib.data import fashion_mnist
+    from cvae_lib.pretrained import RECIPES, recipe_data
+
+    check_images(images)
+    if name in RECIPES and RECIPES[name].scenes:
+        return recipe_data(name, split, images)
     return fashion_mnist(split, root).first(images)
 
 
@@ -74,11 +84,49 @@ def model_called(name: str, device: str | torch.device = "cpu") -> Any:
     return load_checkpoint(name, device)
 
 
+def encoder_called(name: str, dim: int = 512, device: str | torch.device = "cpu") -> TextEncoder:
+    """The text encoder "hashing", with vectors of ``dim`` numbers, or "clip", on ``device``."""
+    from cvae_lib.encoders import ClipTextEncoder, HashingTextEncoder
+
+    if name == "hashing":
+        return HashingTextEncoder(dim)
+    if name == "clip":
+        return ClipTextEncoder(device=device)
+    raise ValueError(f"no text encoder {name!r}: choose hashing or clip")
+
+
+def encoder_of(name: str) -> TextEncoder:
+    """The encoder that a shipped text model, or the one of a checkpoint, was trained with."""
+    from cvae_lib.checkpoint import CheckpointError, read_tensors
+    from cvae_lib.pretrained import RECIPES, text_encoder
+
+    if name in RECIPES:
+        return text_encoder(name)
+    wanted = read_tensors(Path(name))[1].get("text_encoder")
+    if not wanted:
+        raise CheckpointError(f"{name} does not say which text encoder it was trained with")
+    encoder = encoder_called(wanted["name"], wanted["dim"])
+    if encoder.fingerprint != wanted["fingerprint"]:
+        raise CheckpointError(
+            f"{name} was trained with the encoder {encoder.name} of SHA-256 "
+            f"{wanted['fingerprint'][:12]}…, here it is {encoder.fingerprint[:12]}…: name CLIP's "
+            "right weights in $CVAE_CLIP_WEIGHTS, or train the model anew"
+        )
+    return encoder
+
+
+def first_process() -> bool:
+    """Whether this process, of those that a launcher started, is the one that speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def device_called(name: str | None) -> torch.device:
-    """The device called ``name``; without a name the GPU if there is one."""
+    """The device called ``name``; without a name the GPU if there is one, of several its own."""
     import torch
 
     name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:

@@ -8,11 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+from cvae_lib.cli import text
 from cvae_lib.cli.common import (
     DataRoot,
     SomeImages,
     complain,
     device_called,
+    first_process,
     flat,
     load,
     model_called,
@@ -22,20 +24,28 @@ from cvae_lib.cli.common import (
 
 
 def train(
+    context: typer.Context,
     name: Annotated[
         str,
         typer.Argument(
-            help="fashion-judge, fashion-vae, fashion-concat, fashion-additive, fashion-film or "
-            "fashion-concat-sigma."
+            help="text, or the recipe of a shipped model: fashion-judge, fashion-vae, "
+            "fashion-concat, fashion-additive, fashion-film, fashion-concat-sigma, scenes-judge "
+            "or scenes-film."
         ),
     ],
     out: Annotated[
         Path | None, typer.Option(help="Checkpoint; the default is runs/NAME.safetensors.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images a step, of all processes together.")
+    ] = None,
     lr: Annotated[float | None, typer.Option(help="Adam's step size at its highest.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, shuffling and noise.")] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="float32 or bfloat16; the default is the faster one on the device."),
+    ] = None,
     images: SomeImages = None,
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda; the default is the GPU if there is one.")
@@ -45,20 +55,31 @@ def train(
         bool | None, typer.Option(help="Show a bar; the default: if stderr is a terminal.")
     ] = None,
     data: DataRoot = None,
+    scenes: text.Scenes = None,
+    coco: text.Coco = None,
+    split: text.Split = "val2017",
+    size: text.Size = 64,
+    latent: text.Latent = 128,
+    conditioning: text.Conditioning = "film",
+    likelihood: text.Likelihood = "bernoulli",
+    width: text.Width = 32,
+    encoder: text.Encoder = "hashing",
 ) -> None:
-    """Train a model as its recipe says; options replace the recipe's settings.
+    """Train a model: one for any text, or a shipped one as its recipe says.
 
     A checkpoint is written after each epoch and on Ctrl-C; the same command goes on from it.
+    Options replace a recipe's settings. For several GPUs or machines write "accelerate launch -m
+    cvae_lib" in place of "python -m cvae_lib".
     """
     from dataclasses import replace
 
     from cvae_lib.pretrained import recipe_of, train_recipe
+    from cvae_lib.train import TrainConfig
 
-    recipe = recipe_of(name)
     chosen: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}
-    config = replace(recipe.config, **{k: v for k, v in chosen.items() if v is not None})
+    chosen = {k: v for k, v in (chosen | {"precision": precision}).items() if v is not None}
     path = writable(out or Path("runs", f"{name}.safetensors"))
-    train_set, valid_set = load("train", data, images), load("valid", data)
+    place = device_called(device)
     bar = sys.stderr.isatty() if progress is None else progress
 
     def report(row: dict[str, float]) -> None:
@@ -68,25 +89,29 @@ def train(
                 f"{row['valid_loss']:.3f}, {row['images_per_second']:,.0f} images/s"
             )
 
+    options = {"checkpoint": path, "resume": resume, "progress": bar, "on_epoch": report}
     try:
-        _, history = train_recipe(
-            name,
-            train_set,
-            valid_set,
-            config=config,
-            device=device_called(device),
-            checkpoint=path,
-            resume=resume,
-            progress=bar,
-            on_epoch=report,
-        )
+        if name == "text":
+            config = TrainConfig(**chosen)
+            training = text.TextTraining(
+                scenes, coco, split, size, latent, conditioning, likelihood, width, encoder
+            )
+            history = training.run(config, place, images, **options)
+        else:
+            text.refuse_options(context, name)
+            config = replace(recipe_of(name).config, **chosen)
+            sets = load(name, "train", data, images), load(name, "valid", data)
+            _, history = train_recipe(name, *sets, config=config, device=place, **options)
     except KeyboardInterrupt:
-        complain(
-            f"interrupted; the same command goes on from {path}"
-            if path.exists()
-            else "interrupted before there was anything to keep"
-        )
+        if first_process():
+            complain(
+                f"interrupted; the same command goes on from {path}"
+                if path.exists()
+                else "interrupted before there was anything to keep"
+            )
         raise typer.Exit(130) from None
+    if not first_process():
+        return
     last = history.last
     terms = [column for column in last if f"valid_{column}" in last]
     table(
@@ -103,12 +128,14 @@ def evaluate(
     images: SomeImages = None,
 ) -> None:
     """Measure a model on the test images; a shipped model is compared with its record."""
-    from cvae_lib.pretrained import RECIPES, load_pretrained, measure, record
+    from cvae_lib.models import TextConditionalVAE
+    from cvae_lib.pretrained import RECIPES, measure_any, record
 
-    device = device_called(None)
-    network = model_called(model, device)
-    test_set = load("test", data, images)
-    measured = flat(measure(network, test_set, load_pretrained("fashion-judge", device)))
+    network = model_called(model, device_called(None))
+    if isinstance(network, TextConditionalVAE) and model not in RECIPES:
+        raise ValueError(f"{model} draws from text: evaluate measures models of garments")
+    test_set = load(model, "test", data, images)
+    measured = flat(measure_any(network, test_set))
     title = f"{model} on {len(test_set):,} test images"
     if model not in RECIPES:
         table(title, ("metric", "value"), [(k, f"{v:.4f}") for k, v in measured.items()])

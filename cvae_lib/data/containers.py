@@ -148,6 +148,12 @@ class TextEncoder(Protocol):
         """Texts → float32 (N, dim) on the CPU."""
 
 
+def about_encoder(encoder: TextEncoder) -> dict[str, Any]:
+    """What `fit` is to write into a checkpoint of the encoder that its text vectors came from."""
+    facts = {"name": encoder.name, "dim": encoder.dim, "fingerprint": encoder.fingerprint}
+    return {"text_encoder": facts}
+
+
 @dataclass(frozen=True)
 class CaptionedSet:
     """Images with one or more captions each, and every caption's vector.
