@@ -1,0 +1,79 @@
+"""What measures a text model on scenes: groups, names and priors."""
+
+from typing import Any
+
+import torch
+
+from cvae_lib.data import CaptionedSet
+from cvae_lib.data.scenes import joined, scenes
+from cvae_lib.encoders import HashingTextEncoder
+from cvae_lib.latent import fit_text_prior
+from cvae_lib.measure import draw_placed, measure_scene_judge, measure_scenes
+from cvae_lib.models import SceneJudge, TextConditionalVAE
+
+
+def scene_set(size: int = 32) -> CaptionedSet:
+    encoder = HashingTextEncoder(16)
+    return joined(
+        scenes("test", 30, size, encoder=encoder), scenes("unseen", 20, size, encoder=encoder)
+    )
+
+
+def model() -> TextConditionalVAE:
+    torch.manual_seed(0)
+    return TextConditionalVAE(32, 4, 16, "film", width=4).eval()
+
+
+def test_joined_sets_are_one_after_the_other() -> None:
+    encoder = HashingTextEncoder(16)
+    parts = [scenes("test", 3, 16, encoder=encoder), scenes("unseen", 2, 16, encoder=encoder)]
+    whole = joined(*parts)
+    assert len(whole) == 5 and whole.first.tolist() == [0, 5, 10, 15, 20, 25]
+    assert (whole.images[3:] == parts[1].images).all()
+    assert list(whole.captions[15:]) == list(parts[1].captions)
+    assert whole.truths is not None and parts[1].truths is not None
+    assert whole.truths[3] == parts[1].truths[0]
+
+
+def test_a_record_has_every_group_and_prior() -> None:
+    network, data, judge = model(), scene_set(), SceneJudge(width=8)
+    measured = measure_scenes(network, data, judge.eval())
+    assert measured.keys() == {
+        "nll", "kl", "negative_elbo", "sse_per_pixel", "ssim", "psnr", "active_units",
+        "standard_prior",
+    }  # fmt: skip
+    groups = {"one", "several", "unseen_pair", "unseen_relation"}
+    scores = {"colour", "shape", "position", "count", "all"}
+    names = {f"{group}_{score}" for group in groups for score in scores} | {"frechet"}
+    assert measured["standard_prior"].keys() == names
+    fit_text_prior(network, data)
+    again = measure_scenes(network, data, judge)
+    assert again["fitted_prior"].keys() == names
+    assert again["standard_prior"] == measured["standard_prior"]
+    assert again["ssim"] == measured["ssim"]
+
+
+def test_sse_per_pixel_sums_the_three_channels() -> None:
+    network, data = model(), scene_set()
+    measured = measure_scenes(network, data, SceneJudge(width=8).eval())
+    seen = data.subset(slice(30))
+    x = torch.from_numpy(seen.images) / 255
+    rebuilt = network.reconstruct(x, torch.from_numpy(seen.vectors[::5]).float())
+    expected = (x - rebuilt).square().sum(1).mean()
+    assert abs(measured["sse_per_pixel"] - float(expected)) < 1e-5
+
+
+def test_pictures_are_asked_for_by_the_caption_that_places(monkeypatch: Any) -> None:
+    network, data = model(), scene_set()
+    asked = []
+    sample = network.sample
+    monkeypatch.setattr(
+        network, "sample", lambda text, *a, **k: (asked.append(text), sample(text, *a, **k))[1]
+    )
+    assert draw_placed(network, data).shape == (50, 3, 32, 32)
+    assert torch.equal(torch.cat(asked), torch.from_numpy(data.vectors[1::5]).float())
+
+
+def test_a_judge_is_measured_on_real_scenes() -> None:
+    scores = measure_scene_judge(SceneJudge(width=8), scene_set())
+    assert scores.keys() == {"colour", "shape", "position", "count", "all"}

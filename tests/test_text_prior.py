@@ -1,0 +1,87 @@
+"""A prior that follows the text: fitted to posteriors, used by `sample`, kept in the weights."""
+
+import numpy as np
+import pytest
+import torch
+
+from cvae_lib.data import CaptionedSet
+from cvae_lib.latent import fit_text_prior
+from cvae_lib.models import TextConditionalVAE
+
+
+def tiny_model(**options: object) -> TextConditionalVAE:
+    torch.manual_seed(0)
+    return TextConditionalVAE(16, 4, 6, "film", width=4, **options).eval()  # type: ignore[arg-type]
+
+
+def captioned(count: int = 200) -> CaptionedSet:
+    """Pictures of one brightness each, which the text tells, with two captions of one vector."""
+    rng = np.random.default_rng(0)
+    shade = rng.uniform(0, 1, count)
+    images = np.broadcast_to((255 * shade)[:, None, None, None], (count, 3, 16, 16))
+    vectors = rng.normal(size=(count, 6)) * 0.1
+    vectors[:, 0] += 3 * shade
+    vectors[:, 1] -= 3 * shade
+    return CaptionedSet(
+        images.astype(np.uint8),
+        np.repeat(vectors.astype(np.float32), 2, axis=0),
+        np.arange(count + 1, dtype=np.int64) * 2,
+        ["a shade"] * (2 * count),
+    )
+
+
+def test_the_fitted_prior_follows_the_text_as_the_posteriors_do() -> None:
+    model, data = tiny_model(normalise_text=False), captioned()
+    text = torch.from_numpy(data.vectors[::2])
+    mu, _ = model.encode(torch.from_numpy(data.images) / 255, text)
+    assert not model.prior_fitted
+    fit_text_prior(model, data, ridge=1e-3)
+    assert model.prior_fitted
+    expected, _ = model.sample_latent(text, temperature=0)
+    left, whole = (mu - expected).square().mean(), mu.var(0).mean()
+    assert left < 0.4 * whole
+    assert torch.allclose(expected.mean(0), mu.mean(0), atol=1e-4)
+    standard, _ = model.sample_latent(text, temperature=0, fitted_prior=False)
+    assert not standard.any()
+
+
+def test_the_noise_has_the_covariance_of_what_the_text_leaves_open() -> None:
+    model, data = tiny_model(), captioned()
+    fit_text_prior(model, data)
+    one = torch.from_numpy(data.vectors[:1]).repeat(20_000, 1)
+    z, _ = model.sample_latent(one, torch.Generator().manual_seed(0))
+    scale = model.prior_scale[0, 0]
+    assert torch.allclose(
+        torch.cov(z.T), scale @ scale.T, atol=0.05 * float((scale @ scale.T).max())
+    )
+
+
+def test_width_scales_the_spread_only() -> None:
+    wide, narrow, data = tiny_model(), tiny_model(), captioned()
+    fit_text_prior(wide, data)
+    fit_text_prior(narrow, data, width=0.5)
+    assert torch.equal(wide.prior_text, narrow.prior_text)
+    assert torch.allclose(wide.prior_scale, 2 * narrow.prior_scale, rtol=1e-4)
+
+
+def test_the_prior_is_part_of_the_weights() -> None:
+    model, data = tiny_model(), captioned()
+    fit_text_prior(model, data)
+    other = tiny_model()
+    other.load_state_dict(model.state_dict())
+    text = torch.from_numpy(data.vectors[:5])
+    draws = [m.sample(text, torch.Generator().manual_seed(1)) for m in (model, other)]
+    assert torch.equal(*draws)
+
+
+def test_wrong_priors_are_refused() -> None:
+    model = tiny_model()
+    with pytest.raises(ValueError, match=r"weight must be finite and \(4, 6\), got \(6, 4\)"):
+        model.set_text_prior(torch.zeros(6, 4), torch.zeros(4), torch.eye(4))
+    with pytest.raises(ValueError, match="positive definite"):
+        model.set_text_prior(torch.zeros(4, 6), torch.ones(4), -torch.eye(4))
+    with pytest.raises(ValueError, match="has one component"):
+        mixture = tiny_model(prior_components=2)
+        mixture.set_text_prior(torch.zeros(4, 6), torch.ones(4), torch.eye(4))
+    with pytest.raises(ValueError, match="width must be positive, got 0"):
+        fit_text_prior(model, captioned(), width=0)
