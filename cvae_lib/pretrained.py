@@ -8,6 +8,7 @@ import platform
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from cvae_lib.models.scene_judge import judge_losses, truth_set
 from cvae_lib.train import History, Objective, TrainConfig, elbo_objective, fit
 
 FOLDER = Path(__file__).parent / "pretrained"
-SCENES = {"train": 50_000, "valid": 1_000, "test": 2_000}  # pictures behind the shipped models
+SCENES = {"train": 50_000, "valid": 1_000, "test": 4_000}  # pictures behind the shipped models
 
 
 def judge_objective(
@@ -154,18 +155,23 @@ def text_encoder(name: str) -> TextEncoder:
 def recipe_data(name: str, split: str, count: int | None = None) -> ImageSet | CaptionedSet:
     """The images that the model ``name`` is trained ("train", "valid") or measured ("test") on.
 
+    The test scenes are half of combinations that a text model was trained on and half of others.
+    The judge learns both halves, the unseen ones from scenes of another seed: it must know what
+    the models may not.
+
     Args:
-        count: the first so many; None for as many as its record names. To the test scenes come as
-            many of the combinations that training never showed.
+        count: so many images, the first of the split; None for as many as its record names.
     """
     if not recipe_of(name).scenes:
         return fashion_mnist(split, strict=True).first(count)
     count = count or SCENES[split]
-    encoder = HashingTextEncoder()
-    data = scenes(split, count, encoder=encoder)
+    draw = partial(scenes, encoder=HashingTextEncoder())
     if split == "test":
-        return joined(data, scenes("unseen", count, encoder=encoder))
-    return truth_set(data) if name == "scenes-judge" else data
+        return joined(draw(split, count // 2), draw("unseen", count // 2))
+    if name != "scenes-judge":
+        return draw(split, count)
+    seed = 1 if split == "train" else 2
+    return truth_set(joined(draw(split, count // 2), draw("unseen", count // 2, seed=seed)))
 
 
 def measure_any(model: nn.Module, test: Any) -> dict[str, Any]:
