@@ -101,10 +101,10 @@ def run(name: str, seed: int, resume: bool = True) -> dict[str, Any]:
 
 
 def main(arms: list[str], again: bool = False) -> None:
-    for name in arms:
-        for seed in ARMS[name].seeds:
+    for seed in range(max(len(ARMS[name].seeds) for name in arms)):
+        for name in arms:
             path = records.FOLDER / EXPERIMENT / f"{name}-{seed}.json"
-            if again or not path.exists():
+            if seed in ARMS[name].seeds and (again or not path.exists()):
                 result = run(name, seed, resume=not again)
                 records.write_run(EXPERIMENT, f"{name}-{seed}", result)
                 print(name, seed, result["metrics"], flush=True)
