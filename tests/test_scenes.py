@@ -204,3 +204,29 @@ def test_bad_arguments_are_named() -> None:
         scenes("train", 0, encoder=CountingEncoder())
     with pytest.raises(ValueError, match="size must be at least 8 pixels, got 4"):
         render(draw_scene("train", 0)[0], 4)
+
+
+def test_the_command_line_writes_scenes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from cvae_lib.cli import main
+
+    asked = ["data", "scenes", "--out", str(tmp_path), "--count", "3", "--size", "32"]
+    assert main([*asked, "--split", "unseen", "--seed", "5"]) == 0
+    assert "3" in capsys.readouterr().out
+    content = json.loads((tmp_path / "annotations" / "captions_unseen.json").read_text())
+    assert content["images"][1]["truth"] == draw_scene("unseen", 1, seed=5)[0].truth()
+    assert main([*asked, "--split", "testing"]) == 2
+    assert "no split 'testing' of Scenes" in capsys.readouterr().err
+
+
+def test_the_loader_of_photos_reads_what_is_written(tmp_path: Path) -> None:
+    from cvae_lib.data import coco_captions
+
+    write_scenes(tmp_path / "scenes", "valid", 8, 32, workers=1)
+    read = coco_captions(
+        "valid", 32, tmp_path / "scenes", encoder=CountingEncoder(), cache=tmp_path / "cache"
+    )
+    drawn = scenes("valid", 8, 32, encoder=CountingEncoder())
+    assert (np.asarray(read.images) == drawn.images).all() and not read.real
+    assert list(read.captions) == list(drawn.captions)
+    assert read.truths is not None and list(read.truths) == list(drawn.truths or ())
+    assert (read.first == drawn.first).all() and (read.vectors == drawn.vectors).all()
