@@ -74,6 +74,20 @@ def test_the_prior_is_part_of_the_weights() -> None:
     assert torch.equal(*draws)
 
 
+def test_one_prior_for_all_texts_replaces_one_that_follows_the_text() -> None:
+    model, data = tiny_model(), captioned()
+    fit_text_prior(model, data)
+    model.set_prior(torch.full((1, 4), 2.0), torch.eye(4)[None])
+    z, _ = model.sample_latent(torch.from_numpy(data.vectors[:3]), temperature=0)
+    assert torch.equal(z, torch.full((3, 4), 2.0))
+
+
+def test_a_fitted_prior_may_have_no_mean() -> None:
+    model = tiny_model()
+    model.set_prior(torch.zeros(1, 4), 2 * torch.eye(4)[None])
+    assert model.prior_fitted
+
+
 def test_wrong_priors_are_refused() -> None:
     model = tiny_model()
     with pytest.raises(ValueError, match=r"weight must be finite and \(4, 6\), got \(6, 4\)"):

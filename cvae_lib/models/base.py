@@ -173,8 +173,9 @@ class BaseVAE(nn.Module):
 
     @property
     def prior_fitted(self) -> bool:
-        """Whether `set_prior` was called: N(0, I) has no mean."""
-        return bool(self.prior_mean.any())
+        """Whether the prior is another one than N(0, I)."""
+        standard = torch.eye(self.latent_dim).to(self.prior_scale)
+        return bool(self.prior_mean.any() or (self.prior_scale != standard).any())
 
     def sample_latent(
         self,

@@ -19,13 +19,13 @@ class FashionJudge(nn.Module):
         super().__init__()
         self.width = width
         self.trunk = nn.Sequential(
-            _convolution(1, width),
-            _convolution(width, width),
+            convolution(1, width),
+            convolution(width, width),
             nn.MaxPool2d(2),
-            _convolution(width, 2 * width),
-            _convolution(2 * width, 2 * width),
+            convolution(width, 2 * width),
+            convolution(2 * width, 2 * width),
             nn.MaxPool2d(2),
-            _convolution(2 * width, 4 * width),
+            convolution(2 * width, 4 * width),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
             nn.Linear(4 * width, 64),
@@ -48,9 +48,10 @@ class FashionJudge(nn.Module):
         return self.head(self.dropout(self.features(x)))
 
 
-def _convolution(channels_in: int, channels_out: int) -> nn.Sequential:
+def convolution(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:
+    """3×3 convolution, BatchNorm, ReLU."""
     return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
+        nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False),
         nn.BatchNorm2d(channels_out),
         nn.ReLU(),
     )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from cvae_lib.data.containers import CaptionedSet
 from cvae_lib.data.scenes import CENTRES, COLOURS, SHAPES, SIZES
+from cvae_lib.models.judges import convolution
 
 SIDE = 64  # pixels: pictures of other sizes are resized to it
 
@@ -36,9 +37,9 @@ class SceneJudge(nn.Module):
         super().__init__()
         self.width = width
         self.trunk = nn.Sequential(
-            _convolution(3, width // 2, stride=2),
-            _convolution(width // 2, width, stride=2),
-            *(_convolution(width, width) for _ in range(3)),
+            convolution(3, width // 2, stride=2),
+            convolution(width // 2, width, stride=2),
+            *(convolution(width, width) for _ in range(3)),
         )
         self.heat = nn.Conv2d(width, len(COLOURS), 1)
         self.shape = nn.Linear(width, len(SHAPES))
@@ -147,11 +148,3 @@ def judge_losses(reading: Reading, targets: Tensor) -> dict[str, Tensor]:
         terms[name] = (nats.view_as(present) * present).sum(1)
     off = (reading.place - torch.stack([x, y], 2)).abs().sum(2)
     return terms | {"place": (off * present).sum(1)}
-
-
-def _convolution(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False),
-        nn.BatchNorm2d(channels_out),
-        nn.ReLU(),
-    )

@@ -163,6 +163,11 @@ class TextConditionalVAE(BaseVAE):
             z = z + self.read(text) @ self.prior_text.T
         return z, text
 
+    def set_prior(self, mean: Tensor, covariance: Tensor, weight: Tensor | None = None) -> None:
+        """As in `BaseVAE`: one prior for all texts."""
+        super().set_prior(mean, covariance, weight)
+        self.prior_text.zero_()
+
     @torch.no_grad()
     def set_text_prior(self, weight: Tensor, mean: Tensor, covariance: Tensor) -> None:
         """Let `sample` draw z for a text t from N(weight · t + mean, covariance).
