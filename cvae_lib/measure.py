@@ -72,8 +72,9 @@ def measure_scenes(
     (SSE per pixel over its three channels, SSIM, PSNR) and active units, each picture with its
     plainest caption. Then, with z from N(0, I) and from the fitted prior if there is one, a
     picture for each scene, asked for by the caption that names and places every thing: Fréchet
-    distance (seen) on the judge's features, and `metrics.obedience` on texts of "one" thing, of
-    "several", and on those that hold an unseen "pair" or "relation".
+    distance (seen) on the judge's features, and `metrics.obedience` on texts of "one" thing and of
+    "several", and on those of them that ask for a combination never seen: "unseen_one" (a shape in
+    a colour) and "unseen_several" (that, or shapes above or beside each other).
     """
     model.eval()
     truths = data.truths or ()
@@ -95,9 +96,8 @@ def _obedience_by_group(
     drawn: Sequence[Sequence[dict[str, Any]]], truths: Sequence[dict[str, Any]]
 ) -> dict[str, float]:
     def group(truth: dict[str, Any]) -> str:
-        if truth["unseen"]:
-            return f"unseen_{truth['unseen'][0]}"
-        return "one" if len(truth["things"]) == 1 else "several"
+        number = "one" if len(truth["things"]) == 1 else "several"
+        return f"unseen_{number}" if truth["unseen"] else number
 
     groups = [group(truth) for truth in truths]
     result: dict[str, float] = {}

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from cvae_lib import models
 from cvae_lib.checkpoint import CheckpointError, read_tensors, write_atomically, write_tensors
 from cvae_lib.data import CaptionedSet, ImageSet, TextEncoder, fashion_mnist
+from cvae_lib.data.containers import about_encoder
 from cvae_lib.data.scenes import joined, scenes
 from cvae_lib.encoders import HashingTextEncoder
 from cvae_lib.latent import fit_prior, fit_text_prior
@@ -299,6 +300,7 @@ def publish(
         "architecture": {"class": type(model).__name__, **getattr(model, "architecture", {})},
         "parameters": sum(p.numel() for p in model.parameters()),
         "weights_sha256": hashlib.sha256(content).hexdigest(),
+        **(about_encoder(text_encoder(name)) if isinstance(model, TextConditionalVAE) else {}),
         "config": asdict(config),
         "prior_width": recipe_of(name).prior_width,
         "data": {

@@ -42,7 +42,7 @@ def test_a_record_has_every_group_and_prior() -> None:
         "nll", "kl", "negative_elbo", "sse_per_pixel", "ssim", "psnr", "active_units",
         "standard_prior",
     }  # fmt: skip
-    groups = {"one", "several", "unseen_pair", "unseen_relation"}
+    groups = {"one", "several", "unseen_one", "unseen_several"}
     scores = {"colour", "shape", "position", "count", "all"}
     names = {f"{group}_{score}" for group in groups for score in scores} | {"frechet"}
     assert measured["standard_prior"].keys() == names

@@ -60,8 +60,8 @@ SCENE_REBUILT: Columns = {
 ASKED = {
     "one": "one thing",
     "several": "two or three things",
-    "unseen_pair": "a shape in a colour never seen together",
-    "unseen_relation": "shapes never seen above or beside each other",
+    "unseen_one": "one thing, of a shape and colour never seen together",
+    "unseen_several": "two or three, a pair of them or one never seen so",
 }
 SCORES = ("colour", "shape", "position", "count", "all")
 
@@ -153,7 +153,7 @@ EXPERIMENTS = {
             "position": "fitted_prior.one_position",
             "position, N(0, I)": "standard_prior.one_position",
             "all, one thing": "fitted_prior.one_all",
-            "all, unseen pair": "fitted_prior.unseen_pair_all",
+            "all, one unseen": "fitted_prior.unseen_one_all",
         },
         {
             "film": "128 latent units; the text scales and shifts every scale of the decoder",
