@@ -208,6 +208,8 @@ def train_recipe(
     config = config or recipe.config
     torch.manual_seed(config.seed)
     model = recipe.build().to(device)
+    if isinstance(model, TextConditionalVAE):
+        options = {"about": about_encoder(text_encoder(name)), **options}
     history = fit(
         model,
         train_set,

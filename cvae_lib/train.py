@@ -9,7 +9,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -303,7 +303,7 @@ class _Run:
 
     # Steps and epochs.
 
-    def epoch_steps(self) -> Iterator[None]:
+    def epoch_steps(self) -> Generator[None]:
         """Take the remaining steps of the running epoch, one for each item yielded."""
         self.model.train()
         config, (epoch, done) = self.config, divmod(self.step, self.steps_per_epoch)

@@ -16,9 +16,11 @@ import pytest
 import torch
 from PIL import Image
 
-from cvae_lib import __version__, pretrained
+from cvae_lib import __version__, measure, pretrained
+from cvae_lib.checkpoint import read_tensors, write_tensors
 from cvae_lib.cli import main
-from cvae_lib.data import FASHION_CLASSES, ImageSet, fashion, toy_garments
+from cvae_lib.data import FASHION_CLASSES, ImageSet, fashion, toy_garments, write_scenes
+from cvae_lib.encoders import HashingTextEncoder
 from cvae_lib.pretrained import RECIPES, load_checkpoint
 from cvae_lib.text import text_to_images
 from cvae_lib.train import NonFiniteLossError
@@ -40,7 +42,7 @@ def small_world(patch: pytest.MonkeyPatch) -> None:
     patch.setenv("COLUMNS", "100")
     patch.setattr(fashion, "find_fashion_mnist", lambda root=None, download=False: None)
     patch.setattr(fashion, "_toy_split", few_garments)
-    patch.setattr(pretrained, "SAMPLES", 200)
+    patch.setattr(measure, "SAMPLES", 200)
 
 
 @pytest.fixture(autouse=True)
@@ -286,6 +288,122 @@ def test_our_own_mistakes_are_not_hidden(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(pretrained, "train_recipe", fail)
     with pytest.raises(RuntimeError, match="a bug"):
         main(["train", "fashion-vae", "--out", str(tmp_path / "x.safetensors")])
+
+
+# Text models.
+
+
+TEXT = ["train", "text", "--size", "16", "--latent", "8", "--width", "4", "--epochs", "1"]
+TEXT += ["--batch-size", "32", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def text_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A text model, trained for a moment on the command line."""
+    path = str(tmp_path_factory.mktemp("text") / "text.safetensors")
+    assert main([*TEXT, "--scenes", "100", "--out", path]) == 0
+    return path
+
+
+def test_any_sentence_draws_a_row_of_colour_pictures(
+    text_model: str, tmp_path: Path, capsys: Captured
+) -> None:
+    files = [tmp_path / f"{i}.png" for i in range(3)]
+    texts = ["a red circle above a blue square", "a red circle above a blue square", "stars"]
+    for file, text in zip(files, texts, strict=True):
+        command = ["sample", text, "--model", text_model, "--out", str(file), "--n", "3"]
+        assert main(command) == 0
+    assert "“stars” → 3 pictures in" in capsys.readouterr().out
+    first, again, other = (file.read_bytes() for file in files)
+    assert first == again != other
+    image = Image.open(files[0])
+    assert image.mode == "RGB" and image.size == (8 * (3 * 17 + 1), 8 * (17 + 1))
+    pixels = np.asarray(image)[::8, ::8]
+    assert (pixels[0] == 255).all() and (pixels[:, 17] == 255).all()
+    text = HashingTextEncoder()([texts[0]]).expand(3, -1)
+    model = load_checkpoint(text_model)
+    assert model.conditioning == "film" and not model.training
+    expected = model.sample(text, torch.Generator().manual_seed(0))
+    drawn = torch.tensor(pixels[1:17, 35:51]).permute(2, 0, 1)
+    assert torch.equal(drawn, expected[2].mul(255).round().byte())
+
+
+def test_train_text_on_a_coco_folder_and_goes_on(tmp_path: Path, capsys: Captured) -> None:
+    root, path = tmp_path / "coco", tmp_path / "text.safetensors"
+    write_scenes(root, "train", 40, 16, workers=1)
+    command = [*TEXT, "--coco", str(root), "--split", "train", "--out", str(path)]
+    command += ["--conditioning", "concat", "--likelihood", "gaussian", "--precision", "float32"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cvae_lib.data.coco.cache_root", lambda: tmp_path / "cache")
+        assert main([*command, "--images", "30"]) == 0
+        assert "epoch 1 of 1" in capsys.readouterr().out
+        about = read_tensors(path)[1]
+        assert about["training data"]["images"] == 27 and about["validation data"]["images"] == 3
+        assert about["architecture"]["conditioning"] == "concat"
+        assert about["config"]["precision"] == "float32"
+        encoder = HashingTextEncoder()
+        assert about["text_encoder"] == {
+            "name": "hashing",
+            "dim": 512,
+            "fingerprint": encoder.fingerprint,
+        }
+        content = path.read_bytes()
+        assert main([*command, "--images", "30"]) == 0 and path.read_bytes() == content
+        assert main([*command, "--images", "20"]) == 2
+    assert "training data's images is 27, here it is 18" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ([*TEXT], "train text needs either --scenes COUNT or --coco FOLDER"),
+        ([*TEXT, "--scenes", "9", "--coco", "."], "needs either --scenes COUNT or --coco"),
+        ([*TEXT, "--scenes", "0"], "--scenes must be at least 1, got 0"),
+        ([*TEXT, "--scenes", "9", "--images", "0"], "--images must be at least 1, got 0"),
+        ([*TEXT, "--scenes", "9", "--size", "48"], "image_size must be 16, 32, 64"),
+        ([*TEXT, "--scenes", "9", "--conditioning", "hope"], "unknown conditioning 'hope'"),
+        ([*TEXT, "--scenes", "9", "--likelihood", "fair"], "unknown likelihood 'fair'"),
+        ([*TEXT, "--scenes", "9", "--encoder", "ear"], "no text encoder 'ear': choose hashing"),
+        ([*TEXT, "--scenes", "9", "--precision", "float8"], "precision must be 'float32' or"),
+        ([*TEXT, "--coco", "nowhere"], "captions_val2017.json does not exist"),
+        (["train", "fashion-vae", "--size", "64"], "--size is an option of train text, not of"),
+    ],
+)
+def test_mistakes_with_text_models_are_one_line(
+    arguments: list[str],
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Captured,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert reason in one_line(capsys)
+
+
+def test_a_text_model_is_not_sampled_with_another_encoder(
+    text_model: str, tmp_path: Path, capsys: Captured
+) -> None:
+    tensors, metadata = read_tensors(Path(text_model))
+    path, out = tmp_path / "other.safetensors", tmp_path / "x.png"
+    for change, reason in (
+        ({"text_encoder": metadata["text_encoder"] | {"fingerprint": "0" * 64}}, "000000000000…"),
+        ({"text_encoder": None}, "does not say which text encoder it was trained with"),
+    ):
+        write_tensors(path, tensors, metadata | change)
+        assert main(["sample", "a star", "--model", str(path), "--out", str(out)]) == 2
+        assert reason in one_line(capsys) and not out.exists()
+    assert main(["sample", "…", "--model", text_model, "--out", str(out)]) == 2
+    assert "has no word" in one_line(capsys)
+    assert main(["evaluate", text_model]) == 2
+    assert "draws from text" in one_line(capsys)
+
+
+def test_a_text_model_without_text_draws_too(tmp_path: Path) -> None:
+    path, out = str(tmp_path / "none.safetensors"), tmp_path / "x.png"
+    assert main([*TEXT, "--scenes", "40", "--conditioning", "none", "--out", path]) == 0
+    assert main(["sample", "whatever", "--model", path, "--out", str(out)]) == 0
+    assert Image.open(out).mode == "RGB"
 
 
 # Evaluate, data, info.

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
@@ -15,6 +18,8 @@ import together
 import torch
 from test_train import timeless
 
+from cvae_lib.checkpoint import read_tensors
+from cvae_lib.pretrained import load_checkpoint
 from cvae_lib.processes import Processes
 from cvae_lib.train import History
 
@@ -22,10 +27,15 @@ CONTEXT = multiprocessing.get_context("forkserver")  # which imports PyTorch onc
 CONTEXT.set_forkserver_preload(["together", "accelerate"])
 
 
-def start(job: Callable[[int, Path], Any], folder: Path) -> list[BaseProcess]:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        port: int = free.getsockname()[1]
+        return port
+
+
+def start(job: Callable[[int, Path], Any], folder: Path) -> list[BaseProcess]:
+    port = free_port()
     arguments = [(job, rank, port, folder) for rank in (0, 1)]
     pair: list[BaseProcess] = [
         CONTEXT.Process(target=together.take_part, args=each, daemon=True) for each in arguments
@@ -100,6 +110,13 @@ def test_both_run_out_of_patience(told: list[dict[str, Any]]) -> None:
     assert [each["patient"] for each in told] == [2, 2]
 
 
+def test_a_model_on_another_device_than_the_launcher_gave_is_refused(
+    told: list[dict[str, Any]],
+) -> None:
+    for rank in (0, 1):
+        assert told[rank]["refused"].startswith(f"process {rank} of 2 must have its model on cpu")
+
+
 def test_killed_and_resumed(told: list[dict[str, Any]], tmp_path: Path) -> None:
     pair = start(together.be_killed, tmp_path)
     deadline = time.monotonic() + 100
@@ -119,6 +136,28 @@ def test_killed_and_resumed(told: list[dict[str, Any]], tmp_path: Path) -> None:
         expected, expected_weights = told[rank]["undisturbed"]
         assert timeless(History(rows)) == timeless(History(expected))
         assert_equal(weights, expected_weights)
+
+
+def test_accelerate_launches_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "text.safetensors"
+    launch = "-m accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 "
+    launch += f"--mixed_precision no --dynamo_backend no --main_process_port {free_port()} "
+    command = "-m cvae_lib train text --scenes 100 --size 16 --width 4 --latent 8 --epochs 2 "
+    command += f"--batch-size 30 --device cpu --out {path}"
+    process = subprocess.run(
+        [sys.executable, *launch.split(), *command.split()],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"},
+    )
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.count("epoch 2 of 2: validation loss") == 1, process.stdout
+    assert process.stdout.count("The model is in") == 1
+    history = read_tensors(path)[1]["history"]
+    assert history[1]["loss"] < history[0]["loss"]
+    assert not load_checkpoint(path).training
 
 
 def test_shares_cover_a_batch_once() -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from cvae_lib.data import CaptionedSet
 from cvae_lib.models import TextConditionalVAE
+from cvae_lib.processes import Processes
 from cvae_lib.train import History, TrainConfig, elbo_objective, fit
 
 # 57 images: 9 steps an epoch. The last has one image: process 1 of 2 has no part of it.
@@ -52,9 +53,9 @@ def blobs(count: int, seed: int = 0, size: int = 16) -> CaptionedSet:
 class Plain(nn.Module):
     """An autoencoder that draws nothing at random and has no BatchNorm."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int) -> None:
         super().__init__()
-        torch.manual_seed(4)
+        torch.manual_seed(seed)
         self.down = nn.Conv2d(3, 4, 4, stride=4)
         self.mix = nn.Linear(64 + 12, 8)
         self.up = nn.Linear(8 + 12, 3 * 16 * 16)
@@ -71,8 +72,8 @@ def plain_objective(model: nn.Module, x: Tensor, text: Tensor, *_: Any) -> dict[
     return {"loss": error, "text": text.square().sum(1)}
 
 
-def new_vae(seed: int = 4) -> TextConditionalVAE:
-    torch.manual_seed(seed)
+def new_vae() -> TextConditionalVAE:
+    torch.manual_seed(4)
     return TextConditionalVAE(16, 8, 12, "film", "gaussian", width=4)
 
 
@@ -80,9 +81,9 @@ def sets() -> tuple[CaptionedSet, CaptionedSet]:
     return blobs(57), blobs(30, seed=1)
 
 
-def train_plain(config: TrainConfig = CONFIG) -> tuple[History, nn.Module]:
-    model = Plain()
-    return fit(model, *sets(), config, objective=plain_objective), model
+def train_plain(seed: int = 0) -> tuple[History, nn.Module]:
+    model = Plain(seed)
+    return fit(model, *sets(), CONFIG, objective=plain_objective), model
 
 
 def train_vae(seed: int = 2) -> History:
@@ -92,14 +93,13 @@ def train_vae(seed: int = 2) -> History:
 
 def all_that_can_happen(rank: int, folder: Path) -> dict[str, Any]:
     """What process ``rank`` of two saw."""
-    torch.manual_seed(rank)
     told: dict[str, Any] = {}
-    history, model = train_plain()
+    history, model = train_plain(seed=rank)  # the weights to start from are those of process 0
     told["plain"] = history.rows, model.state_dict()
     told["vae"] = train_vae().rows
 
-    stranger = new_vae(seed=rank)  # weights of its own, which must not matter
-    told["undisturbed"] = fit(stranger, *sets(), EVERYTHING).rows, stranger.state_dict()
+    undisturbed = new_vae()
+    told["undisturbed"] = fit(undisturbed, *sets(), EVERYTHING).rows, undisturbed.state_dict()
 
     def spoil(model: nn.Module, *arguments: Any) -> dict[str, Tensor]:
         terms = elbo_objective(model, *arguments)
@@ -132,6 +132,11 @@ def all_that_can_happen(rank: int, folder: Path) -> dict[str, Any]:
     told["whole"] = fit(whole, *sets(), config).rows
     told["weights"] = resumed.state_dict(), whole.state_dict()
 
+    try:
+        Processes(torch.device("meta"))
+    except ValueError as error:
+        told["refused"] = str(error)
+
     patient = TrainConfig(epochs=9, batch_size=30, seed=2, patience=1)
     told["patient"] = len(fit(new_vae(), *sets(), patient, objective=worse_and_worse()))
     return told
@@ -156,7 +161,7 @@ def be_killed(rank: int, folder: Path) -> tuple[Any, Any]:
         (folder / f"epoch {row['epoch']:.0f}").touch()
         time.sleep(0.05)
 
-    model = new_vae(seed=rank)
+    model = new_vae()
     path = folder / "killed.safetensors"
     history = fit(model, *sets(), EVERYTHING, checkpoint=path, on_epoch=report)
     return history.rows, model.state_dict()

@@ -89,7 +89,12 @@ def train(
                 f"{row['valid_loss']:.3f}, {row['images_per_second']:,.0f} images/s"
             )
 
-    options = {"checkpoint": path, "resume": resume, "progress": bar, "on_epoch": report}
+    options: dict[str, Any] = {
+        "checkpoint": path,
+        "resume": resume,
+        "progress": bar,
+        "on_epoch": report,
+    }
     try:
         if name == "text":
             config = TrainConfig(**chosen)

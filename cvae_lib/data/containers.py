@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -37,7 +37,7 @@ class DataSet(Protocol):
 
     def take(
         self, positions: Sequence[Tensor], seed: Sequence[int]
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    ) -> Generator[tuple[Tensor, Tensor]]:
         """The same at ``positions``, int64 on the CPU, one for each batch.
 
         Where an image has several conditions, ``seed`` and the image alone say which is taken.
@@ -126,7 +126,7 @@ class ImageSet:
 
     def take(
         self, positions: Sequence[Tensor], seed: Sequence[int] = ()
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    ) -> Generator[tuple[Tensor, Tensor]]:
         """Yield the images and labels at each of ``positions``; an image has one label."""
         whole = torch.cat(list(positions)).to(self.device)
         for index in whole.split([len(batch) for batch in positions]):
@@ -250,7 +250,7 @@ class CaptionedSet:
         digest = hashlib.sha256()
         for array in (self.images, self.vectors, self.first):
             for start in range(0, len(array), 1024):  # a map is read through, not loaded
-                digest.update(np.ascontiguousarray(array[start : start + 1024]))
+                digest.update(np.ascontiguousarray(array[start : start + 1024]).data)
         return digest.hexdigest()
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -264,7 +264,7 @@ class CaptionedSet:
 
     def take(
         self, positions: Sequence[Tensor], seed: Sequence[int] | None = None
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    ) -> Generator[tuple[Tensor, Tensor]]:
         """Yield images and vectors at each of ``positions`` (int64, on the CPU).
 
         Within a batch they come in the stored order, in which a disk reads fastest. The captions

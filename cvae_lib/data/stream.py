@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ AHEAD = 3  # batches
 
 def prefetched(
     make: Callable[[Order], Batch], orders: Iterable[Order], ahead: int = AHEAD
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """Yield ``make(order)`` for each order, in turn; threads make up to ``ahead`` more meanwhile.
 
     What ``make`` raises is raised here, in its turn. Closing the iterator ends the threads.
