@@ -9,9 +9,10 @@ import pytest
 import torch
 from conditioning import ARMS, HiddenAdditiveVAE, build
 
-from cvae_lib import pretrained, records
+from cvae_lib import measure, records
 from cvae_lib.data import ImageSet
 from cvae_lib.models import AdditiveConditionalVAE, ConcatConditionalVAE
+from cvae_lib.pretrained import record
 from cvae_lib.train import TrainConfig
 
 DECLARED = [(arm, seed) for arm, (_, seeds) in ARMS.items() for seed in seeds]
@@ -75,7 +76,7 @@ def test_a_run_is_recorded_and_not_repeated(
     monkeypatch.setattr(conditioning, "PROBE_IMAGES", 300)
     monkeypatch.setattr(conditioning, "ARMS", {"concat": (ConcatConditionalVAE, range(1))})
     monkeypatch.setattr(conditioning, "WEIGHTS", tmp_path / "runs")
-    monkeypatch.setattr(pretrained, "SAMPLES", 100)
+    monkeypatch.setattr(measure, "SAMPLES", 100)
     monkeypatch.setattr(records, "FOLDER", tmp_path / "records")
     conditioning.main(["concat"])
     path = tmp_path / "records" / "conditioning" / "concat-0.json"
@@ -108,7 +109,7 @@ def test_budgets_and_data_are_equal() -> None:
 def test_the_record_of_the_shipped_run_is_that_of_its_weights() -> None:
     """test_pretrained computes these metrics again from the weights."""
     (run,) = (run for run in records.runs("conditioning") if run["run"] == "film-0")
-    shipped = pretrained.record("fashion-film")
+    shipped = record("fashion-film")
     assert run["weights_sha256"] == shipped["weights_sha256"]
     for name, value in shipped["metrics"].items():
         assert run["metrics"][name] == pytest.approx(value), name
