@@ -130,7 +130,7 @@ class ClipTextEncoder:
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; want at least 1")
-        clip = _import_clip()
+        clip = import_clip()
         path = _find_weights(weights)
         content = path.read_bytes()
         self.fingerprint = hashlib.sha256(content).hexdigest()
@@ -325,7 +325,7 @@ class _TextTower(nn.Module):
 
     def __init__(self, weights: dict[str, Tensor]) -> None:
         super().__init__()
-        parts = _import_clip().model
+        parts = import_clip().model
         self.context_length, width = weights["positional_embedding"].shape
         self.dim = weights["text_projection"].shape[1]
         layers = len({name.split(".")[2] for name in weights if name.startswith("transformer.")})
@@ -350,7 +350,7 @@ class _TextTower(nn.Module):
         return vectors
 
 
-def _import_clip() -> Any:
+def import_clip() -> Any:
     """CLIP's package, which wants one name of ``pkg_resources`` while it is imported.
 
     Setuptools 81 dropped that module, and older ones warn about it: a stand-in serves them all.
@@ -375,7 +375,7 @@ def _find_weights(weights: str | Path | None) -> Path:
                 f"{path} is no file: weights= or ${WEIGHTS_VARIABLE} must name CLIP's weights"
             )
         return path
-    clip = _import_clip().clip
+    clip = import_clip().clip
     url = clip._MODELS[CLIP_MODEL]
     path = Path("~/.cache/clip").expanduser() / url.split("/")[-1]
     published = url.split("/")[-2]

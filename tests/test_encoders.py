@@ -32,7 +32,7 @@ from cvae_lib.encoders import (
     CachedEncoder,
     ClipTextEncoder,
     HashingTextEncoder,
-    _import_clip,
+    import_clip,
     token_pieces,
 )
 from cvae_lib.text import split_sentences
@@ -52,7 +52,7 @@ DIM = 48
 
 @pytest.fixture(scope="session")
 def clip() -> Any:
-    return _import_clip()
+    return import_clip()
 
 
 @pytest.fixture(scope="session")
@@ -431,7 +431,7 @@ assert not sys.modules.get("pkg_resources"), "a stand-in was left behind"
 
 def test_a_pkg_resources_in_use_stays_in_use(clip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pkg_resources", io)
-    assert _import_clip() is clip
+    assert import_clip() is clip
     assert sys.modules["pkg_resources"] is io
 
 
