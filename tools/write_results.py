@@ -316,7 +316,8 @@ def experiment(name: str, runs: list[dict[str, Any]], address: str) -> list[str]
             }
             for arm, metrics in by_arm(name, entry, runs).items()
         ]
-    described = [f"- `{arm}`: {what}" for arm, what in entry.arms.items()]
+    run_arms = {run.get("arm") for run in runs}
+    described = [f"- `{arm}`: {what}" for arm, what in entry.arms.items() if arm in run_arms]
     again = "" if "rows" in runs[0] else " --again"  # without it, runs with a record are left out
     return [
         f"## {entry.title}",
