@@ -1,7 +1,7 @@
 """Photos from captions at 64, 128 and 256 pixels: what a COCO folder, however small, teaches.
 
-    python benchmarks/photos.py --root DIR --split val2017            # runs without a record
-    python benchmarks/photos.py --root DIR --split val2017 --again    # every run
+    python benchmarks/photos.py --root DIR    # every run that has no record yet
+    python benchmarks/photos.py --again       # every run, from the folder of $CVAE_COCO_ROOT
 
 The concat model with half the article's channels, hashed text vectors and binary cross-entropy,
 trained on four photos of five and measured on the fifth as on those it knows: SSIM, SSE per pixel.
@@ -75,7 +75,7 @@ def rebuilt(model: TextConditionalVAE, photos: CaptionedSet) -> dict[str, float]
     return {"ssim": ssim, "sse_per_pixel": sse}
 
 
-def main(root: Path, split: str, again: bool) -> None:
+def main(root: Path | None, split: str, again: bool) -> None:
     for size, seeds in SEEDS.items():
         photos = coco_captions(split, size, root, encoder=HashingTextEncoder())
         for seed in seeds:
@@ -88,7 +88,7 @@ def main(root: Path, split: str, again: bool) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--root", type=Path, required=True, help="a COCO folder")
+    parser.add_argument("--root", type=Path, help="a COCO folder; else that of $CVAE_COCO_ROOT")
     parser.add_argument("--split", default="val2017")
     parser.add_argument("--again", action="store_true", help="also runs that have a record")
     given = parser.parse_args()

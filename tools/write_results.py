@@ -61,7 +61,7 @@ ASKED = {
     "one": "one thing",
     "several": "two or three things",
     "unseen_one": "one thing, of a shape and colour never seen together",
-    "unseen_several": "two or three, a pair of them or one never seen so",
+    "unseen_several": "two or three, one in a colour or two in a place never seen so",
 }
 SCORES = ("colour", "shape", "position", "count", "all")
 
@@ -267,14 +267,14 @@ def garment_models(shipped: dict[str, dict[str, Any]]) -> list[str]:
 
 def scene_models(shipped: dict[str, dict[str, Any]]) -> list[str]:
     """What the models of Scenes measure."""
-    judge = min(shipped["scenes-judge"]["metrics"].values())
+    judge = shipped["scenes-judge"]["metrics"]["all"]
     count = shipped["scenes-judge"]["data"]["test_images"]
     name, run = "scenes-film", shipped["scenes-film"]["metrics"]
     priors = {"standard_prior": "$\\mathcal N(0, I)$", "fitted_prior": "fitted, given the text"}
     return [
-        f"The judge of scenes reads {count:,} painted scenes, half of them of combinations that "
-        f"the models never see, without a single mistake in {100 * judge:.1f} % or more, whatever "
-        f"is asked. `{name}` rebuilds the seen half (SSE of a pixel over its three channels):",
+        f"The judge of scenes reads {100 * judge:.1f} % of {count:,} painted scenes without a "
+        "mistake, half of them of combinations that the models never see. "
+        f"`{name}` rebuilds the other half (SSE of a pixel over its three channels):",
         table([{"model": f"`{name}`", **cells([run], SCENE_REBUILT)}]),
         f"And pictures that `{name}` draws from captions, as the judge reads them: the shares of "
         "asked colours, shapes and places that are there, of pictures with as many things as "
