@@ -20,7 +20,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 PATHS = sorted((ROOT / "book").glob("[0-9]*.ipynb"))
-WITH_WIDGET = {"01", "03", "05", "06", "08"}
+WITH_WIDGET = {"01", "03", "05", "06", "08", "10"}
 
 PARTS = [  # in this order
     r"^# \S.*$",
