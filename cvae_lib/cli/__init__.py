@@ -22,7 +22,7 @@ from cvae_lib.cli.train import evaluate, train
 UsageError: Any = typer.BadParameter.__base__  # click's; newer typer carries click inside
 
 app = typer.Typer(
-    help="Conditional variational autoencoders that draw garments from words.",
+    help="Conditional variational autoencoders that draw pictures from words.",
     epilog=examples('sample "two hoodies and a handbag" --out picture.png', "sample --help"),
     add_completion=False,
     rich_markup_mode="rich",
