@@ -12,7 +12,6 @@ a run. The records name how many photos there were. Records: cvae_lib/records/ph
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from cvae_lib import metrics, records
 from cvae_lib.data import CaptionedSet, coco_captions, to_unit
 from cvae_lib.encoders import HashingTextEncoder
 from cvae_lib.models import TextConditionalVAE
-from cvae_lib.pretrained import hardware, library_commit
+from cvae_lib.pretrained import provenance
 from cvae_lib.train import TrainConfig, fit
 
 EXPERIMENT = "photos"
@@ -46,20 +45,13 @@ def run(photos: CaptionedSet, split: str, size: int, seed: int) -> dict[str, Any
         "seed": seed,
         "architecture": model.architecture,
         "metrics": {"known": rebuilt(model, known), "new": rebuilt(model, new)},
-        "config": asdict(config),
         "data": {
             "source": f"{len(photos)} photos of COCO {split}",
             "train_images": len(known),
             "new_images": len(new),
             "sha256": photos.sha256(),
         },
-        "history": [
-            {k: v for k, v in row.items() if k != "images_per_second"} for row in history.rows
-        ],
-        "seconds": sum(history["seconds"]),
-        "library_commit": library_commit(),
-        "hardware": hardware(),
-        "torch": torch.__version__,
+        **provenance(config, history),
     }
 
 

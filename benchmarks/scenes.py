@@ -15,7 +15,6 @@ cvae_lib/records/scenes.
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +26,7 @@ from cvae_lib.encoders import HashingTextEncoder
 from cvae_lib.latent import fit_text_prior
 from cvae_lib.measure import measure_scenes
 from cvae_lib.models import TextConditionalVAE
-from cvae_lib.pretrained import hardware, library_commit, load_pretrained
+from cvae_lib.pretrained import load_pretrained, provenance
 from cvae_lib.train import TrainConfig, fit
 
 EXPERIMENT = "scenes"
@@ -84,19 +83,12 @@ def run(name: str, seed: int, resume: bool = True) -> dict[str, Any]:
         "architecture": model.architecture,
         "parameters": sum(p.numel() for p in model.parameters()),
         "metrics": measure_scenes(model, test, load_pretrained("scenes-judge"), seed),
-        "config": asdict(config),
         "data": {
             "train_images": len(train),
             "train_sha256": train.sha256(),
             "test_sha256": test.sha256(),
         },
-        "history": [
-            {k: v for k, v in row.items() if k != "images_per_second"} for row in history.rows
-        ],
-        "seconds": sum(history["seconds"]),
-        "library_commit": library_commit(),
-        "hardware": hardware(),
-        "torch": torch.__version__,
+        **provenance(config, history),
     }
 
 

@@ -361,6 +361,20 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Any
     return model.to(device).eval()
 
 
+def provenance(config: TrainConfig, history: History) -> dict[str, Any]:
+    """What every record of an experiment says of its run, beside what it measured."""
+    return {
+        "config": asdict(config),
+        "history": [
+            {k: v for k, v in row.items() if k != "images_per_second"} for row in history.rows
+        ],
+        "seconds": sum(history["seconds"]),
+        "library_commit": library_commit(),
+        "hardware": hardware(),
+        "torch": torch.__version__,
+    }
+
+
 def library_commit() -> str:
     """The commit this library was run from; "unknown" outside a git checkout."""
     try:
