@@ -15,7 +15,9 @@ LIBRARY = Path(cvae_lib.__file__).parent
 MAY_IMPORT: dict[str, set[str]] = {
     "checkpoint": set(),
     "data": {"checkpoint"},
+    "corpus": {"data", "encoders", "scale"},
     "encoders": {"text"},
+    "inception": {"data"},
     "latent": {"data", "losses", "models"},
     "losses": set(),
     "measure": {"data", "losses", "metrics", "models"},

@@ -1,0 +1,77 @@
+"""Pictures with captions for a chapter: photographs where they can be had, else drawn scenes."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from cvae_lib.data import CaptionedSet, DataError, coco_captions, download_coco
+from cvae_lib.data.containers import TextEncoder
+from cvae_lib.data.scenes import scenes
+from cvae_lib.encoders import WEIGHTS_VARIABLE, ClipTextEncoder, HashingTextEncoder
+from cvae_lib.scale import Scale
+
+SPLIT = "val2017"
+VARIABLES = {"CVAE_COCO_ROOT", WEIGHTS_VARIABLE}
+
+
+class Corpus(NamedTuple):
+    """Captioned pictures to train on, others to measure on, and what read their captions."""
+
+    train: CaptionedSet
+    test: CaptionedSet
+    encoder: TextEncoder
+    about: str  # which pictures they are, and why no others: for the reader
+
+    @property
+    def photos(self) -> bool:
+        """Whether they are photographs."""
+        return self.train.real
+
+
+def load_corpus(
+    scale: Scale,
+    size: int,
+    train_scenes: int,
+    test_scenes: int,
+    encoder: TextEncoder | None = None,
+) -> Corpus:
+    """COCO val2017 with CLIP's vectors at scale gpu, downloaded if need be; else Scenes.
+
+    A folder named in ``$CVAE_COCO_ROOT`` together with weights in ``$CVAE_CLIP_WEIGHTS`` are taken
+    at every scale. A tenth of the photos is the test set. Where photos or weights cannot be had,
+    scenes stand in and `Corpus.about` gives the reason.
+
+    Args:
+        size: side of the pictures in pixels.
+        train_scenes, test_scenes: how many are drawn, of the splits "train" and "test".
+        encoder: of the scenes' captions; a `HashingTextEncoder` if None.
+    """
+    reason = f"scale {scale.name}"
+    if scale.name == "gpu" or os.environ.keys() >= VARIABLES:
+        try:
+            return _photographs(scale, size)
+        except (DataError, OSError) as error:
+            reason = str(error)
+    encoder = encoder or HashingTextEncoder()
+    return Corpus(
+        scenes("train", train_scenes, size, encoder=encoder),
+        scenes("test", test_scenes, size, encoder=encoder),
+        encoder,
+        f"{train_scenes:,} drawn scenes, {test_scenes:,} to measure on, texts hashed ({reason})",
+    )
+
+
+def _photographs(scale: Scale, size: int) -> Corpus:
+    clip = ClipTextEncoder(device=scale.device)  # first: without it, no photo is of use
+    if "CVAE_COCO_ROOT" not in os.environ:
+        download_coco(SPLIT)
+    photos = coco_captions(SPLIT, size, encoder=clip)
+    tenth = len(photos) // 10
+    rest = photos.subset(slice(tenth, None))
+    return Corpus(
+        rest,
+        photos.head(tenth),
+        clip,
+        f"{len(rest):,} photographs of COCO {SPLIT}, {tenth:,} to measure on, texts by CLIP",
+    )

@@ -1,0 +1,119 @@
+"""The FID's network: from the published weights or none, and its numbers are torch-fidelity's."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import urllib.error
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch_fidelity import feature_extractor_inceptionv3 as fidelity
+
+from cvae_lib import inception
+from cvae_lib.inception import WEIGHTS_VARIABLE, InceptionFeatures
+
+NETWORK = fidelity.FeatureExtractorInceptionV3
+
+
+@pytest.fixture(scope="module")
+def random_network(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """torch-fidelity's network as it is before weights are loaded."""
+    path = tmp_path_factory.mktemp("inception") / "none.pth"
+    torch.save({}, path)
+    torch.manual_seed(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(NETWORK, "load_state_dict", lambda self, state: None)
+        return NETWORK("random", ["2048"], str(path))
+
+
+@pytest.fixture(scope="module")
+def weights(random_network: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("inception") / "weights.pth"
+    torch.save(random_network.state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty hub cache on a machine without a network; returns where weights would lie."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise urllib.error.URLError("no route to host")
+
+    monkeypatch.delenv(WEIGHTS_VARIABLE, raising=False)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "urlopen", refuse)
+    return tmp_path / "checkpoints" / fidelity.URL_INCEPTION_V3.rpartition("/")[2]
+
+
+def test_features_are_the_networks_whatever_the_batch(random_network: Any, weights: Path) -> None:
+    images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    features = InceptionFeatures(weights)(images, batch_size=2)
+    expected = random_network((images * 255).round().to(torch.uint8))[0]
+    assert features.shape == (3, 2048) and features.dtype == torch.float32
+    torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 32, 32), (3, 32, 32)])
+def test_pictures_of_other_shapes_are_refused(weights: Path, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"must be \(N, 3, H, W\)"):
+        InceptionFeatures(weights)(torch.zeros(shape))
+
+
+def test_without_weights_and_network_the_error_says_what_to_do(hub: Path) -> None:
+    with pytest.raises(FileNotFoundError) as error:
+        InceptionFeatures()
+    message = str(error.value)
+    assert fidelity.URL_INCEPTION_V3 in message and "no route to host" in message
+    assert str(hub) in message and f"${WEIGHTS_VARIABLE}" in message
+    assert not list(hub.parent.iterdir())
+
+
+def test_the_hubs_cache_is_used_if_it_is_what_was_published(
+    hub: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.parent.mkdir()
+    hub.write_bytes(weights.read_bytes())
+    with pytest.raises(FileNotFoundError, match="no sound Inception weights"):
+        InceptionFeatures()
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    monkeypatch.setattr(inception, "PUBLISHED", digest)
+    assert InceptionFeatures()(torch.zeros(1, 3, 16, 16)).shape == (1, 2048)
+
+
+def test_the_variable_names_the_weights_and_the_argument_wins(
+    hub: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(hub))
+    with pytest.raises(FileNotFoundError, match="is no file"):
+        InceptionFeatures()
+    assert InceptionFeatures(weights)
+
+
+class Malice:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("content", ["nothing", "another model", "malice"])
+def test_a_file_that_holds_something_else_is_refused_unexecuted(
+    tmp_path: Path, content: str
+) -> None:
+    path, trace = tmp_path / "weights.pth", tmp_path / "trace"
+    if content == "nothing":
+        path.write_bytes(b"")
+    elif content == "another model":
+        torch.save(torch.nn.Linear(2, 2).state_dict(), path)
+    else:
+        path.write_bytes(pickle.dumps(Malice(trace), protocol=2))
+    with pytest.raises(ValueError, match="does not hold Inception's weights"):
+        InceptionFeatures(path)
+    assert not trace.exists()
