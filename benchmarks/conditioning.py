@@ -12,23 +12,22 @@ run; every run is kept. One thread a run. Records: cvae_lib/records/conditioning
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import arms
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from cvae_lib import metrics, models, records
+from cvae_lib import metrics, models
 from cvae_lib.data import ImageSet, fashion_mnist
 from cvae_lib.latent import encode_set
 from cvae_lib.measure import measure
 from cvae_lib.models import VAE
-from cvae_lib.pretrained import hardware, library_commit, load_pretrained
+from cvae_lib.pretrained import load_pretrained, provenance
 from cvae_lib.train import TrainConfig, fit
 
 EXPERIMENT = "conditioning"
@@ -110,16 +109,9 @@ def run(
         "parameters": sum(p.numel() for p in model.parameters()),
         "metrics": measure(model, test, load_pretrained("fashion-judge"), seed)
         | probes(model, train, test),
-        "config": asdict(config),
         "data": {"train_sha256": train.sha256(), "test_sha256": test.sha256()},
-        "history": [
-            {k: v for k, v in row.items() if k != "images_per_second"} for row in history.rows
-        ],
-        "seconds": sum(history["seconds"]),
         "weights_sha256": hashlib.sha256(content).hexdigest(),
-        "library_commit": library_commit(),
-        "hardware": hardware(),
-        "torch": torch.__version__,
+        **provenance(config, history),
     }
 
 
@@ -131,25 +123,15 @@ def probes(model: VAE, train: ImageSet, test: ImageSet) -> dict[str, float]:
     return {"knn_probe": metrics.knn_probe(*pairs), "linear_probe": metrics.linear_probe(*pairs)}
 
 
-def main(arms: list[str], again: bool = False) -> None:
+def main(names: list[str], again: bool = False) -> None:
     train, valid, test = (fashion_mnist(split, strict=True) for split in ("train", "valid", "test"))
     WEIGHTS.mkdir(parents=True, exist_ok=True)
-    for seed in range(max(len(ARMS[arm][1]) for arm in arms)):
-        for arm in arms:
-            path = records.FOLDER / EXPERIMENT / f"{arm}-{seed}.json"
-            if seed in ARMS[arm][1] and (again or not path.exists()):
-                result = run(arm, seed, train, valid, test, resume=not again)
-                records.write_run(EXPERIMENT, f"{arm}-{seed}", result)
-                print(arm, seed, result["metrics"], flush=True)
+    jobs = arms.seed_by_seed(EXPERIMENT, {name: ARMS[name][1] for name in names})
+    arms.run_missing(
+        jobs, lambda arm, seed: run(arm, seed, train, valid, test, resume=not again), again
+    )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("arms", nargs="*", help=f"of {', '.join(ARMS)}; all of them if none")
-    parser.add_argument("--again", action="store_true", help="also runs that have a record")
-    given = parser.parse_args()
-    chosen = given.arms or list(ARMS)
-    if unknown := set(chosen) - ARMS.keys():
-        parser.error(f"unknown arm {', '.join(unknown)}: choose of {', '.join(ARMS)}")
-    torch.set_num_threads(1)
-    main(chosen, given.again)
+    given = arms.parse(arms.parser(__doc__), ARMS)
+    main(given.arms, given.again)

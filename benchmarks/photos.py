@@ -1,24 +1,26 @@
 """Photos from captions at 64, 128 and 256 pixels: what a COCO folder, however small, teaches.
 
     python benchmarks/photos.py --root DIR    # every run that has no record yet
-    python benchmarks/photos.py --again       # every run, from the folder of $CVAE_COCO_ROOT
+    python benchmarks/photos.py latent-64     # those of one arm, from the folder of $CVAE_COCO_ROOT
+    python benchmarks/photos.py --again       # every run, in place of its record
 
 The concat model with half the article's channels, hashed text vectors and binary cross-entropy,
 trained on four photos of five and measured on the fifth as on those it knows: SSIM, SSE per pixel.
-Arms and seeds were written down before the first run; 256 pixels run once, being heavy. One thread
-a run. The records name how many photos there were. Records: cvae_lib/records/photos.
+Arms and seeds were written down before the first run of each; 256 pixels run once, being heavy. The
+arms "latent-…", "add", "film" and "none" were added when the sizes' first runs had been seen. One
+thread a run. The records name how many photos there were. Records: cvae_lib/records/photos.
 """
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import arms
 import numpy as np
 import torch
 
-from cvae_lib import metrics, records
+from cvae_lib import metrics
 from cvae_lib.data import CaptionedSet, coco_captions, to_unit
 from cvae_lib.encoders import HashingTextEncoder
 from cvae_lib.models import TextConditionalVAE
@@ -26,22 +28,46 @@ from cvae_lib.pretrained import provenance
 from cvae_lib.train import TrainConfig, fit
 
 EXPERIMENT = "photos"
-WIDTH, LATENT = 16, 512  # the article has 32 channels in its first stage
+WIDTH = 16  # channels of the first stage; the article has 32
 EPOCHS, BATCH_SIZE = 60, 32
-SEEDS = {64: range(3), 128: range(3), 256: range(1)}
 
 
-def run(photos: CaptionedSet, split: str, size: int, seed: int) -> dict[str, Any]:
+class Arm(NamedTuple):
+    """One way to build; what is not said is as in "size-64"."""
+
+    seeds: range = range(3)
+    image_size: int = 64
+    latent_dim: int = 512
+    conditioning: Any = "concat"
+
+
+ARMS = {
+    "size-64": Arm(),
+    "size-128": Arm(image_size=128),
+    "latent-64": Arm(latent_dim=64),
+    "latent-128": Arm(latent_dim=128),
+    "latent-1024": Arm(latent_dim=1024),
+    "add": Arm(conditioning="add"),
+    "film": Arm(conditioning="film"),
+    "none": Arm(conditioning="none"),
+    "size-256": Arm(range(1), image_size=256),
+}
+
+
+def run(photos: CaptionedSet, split: str, name: str, seed: int) -> dict[str, Any]:
     """Train on four fifths of the photos; measure on both parts."""
+    arm = ARMS[name]
     fifth = np.arange(len(photos)) % 5 == 4
     known, new = photos.subset(~fifth), photos.subset(fifth)
     torch.manual_seed(seed)
-    model = TextConditionalVAE(size, LATENT, width=WIDTH)
+    model = TextConditionalVAE(
+        arm.image_size, arm.latent_dim, conditioning=arm.conditioning, width=WIDTH
+    )
     config = TrainConfig(epochs=EPOCHS, batch_size=BATCH_SIZE, seed=seed)
-    checkpoint = Path("runs") / EXPERIMENT / f"{size}-{seed}.safetensors"
+    checkpoint = Path("runs") / EXPERIMENT / f"{name}-{seed}.safetensors"
     history = fit(model, known, new, config, checkpoint=checkpoint)
     return {
-        "arm": f"size-{size}",
+        "arm": name,
         "seed": seed,
         "architecture": model.architecture,
         "metrics": {"known": rebuilt(model, known), "new": rebuilt(model, new)},
@@ -67,22 +93,19 @@ def rebuilt(model: TextConditionalVAE, photos: CaptionedSet) -> dict[str, float]
     return {"ssim": ssim, "sse_per_pixel": sse}
 
 
-def main(root: Path | None, split: str, again: bool) -> None:
-    for size, seeds in SEEDS.items():
-        photos = coco_captions(split, size, root, encoder=HashingTextEncoder())
-        for seed in seeds:
-            name = f"size-{size}-{seed}"
-            if again or not (records.FOLDER / EXPERIMENT / f"{name}.json").exists():
-                result = run(photos, split, size, seed)
-                records.write_run(EXPERIMENT, name, result)
-                print(name, result["metrics"], flush=True)
+def main(names: list[str], root: Path | None, split: str, again: bool = False) -> None:
+    encoder = HashingTextEncoder()
+    sizes = {ARMS[name].image_size for name in names}
+    photos = {size: coco_captions(split, size, root, encoder=encoder) for size in sizes}
+    jobs = arms.seed_by_seed(EXPERIMENT, {name: ARMS[name].seeds for name in names})
+    arms.run_missing(
+        jobs, lambda name, seed: run(photos[ARMS[name].image_size], split, name, seed), again
+    )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = arms.parser(__doc__)
     parser.add_argument("--root", type=Path, help="a COCO folder; else that of $CVAE_COCO_ROOT")
     parser.add_argument("--split", default="val2017")
-    parser.add_argument("--again", action="store_true", help="also runs that have a record")
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    main(given.root, given.split, given.again)
+    given = arms.parse(parser, ARMS)
+    main(given.arms, given.root, given.split, given.again)

@@ -14,18 +14,17 @@ test images. One thread a run. Records: cvae_lib/records/rate-distortion and /co
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import asdict
 from typing import Any
 
+import arms
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cvae_lib import losses, metrics, records
+from cvae_lib import losses, metrics
 from cvae_lib.data import ImageSet, fashion_mnist
 from cvae_lib.models import VAE
-from cvae_lib.pretrained import hardware, library_commit, load_pretrained
+from cvae_lib.pretrained import load_pretrained, provenance
 from cvae_lib.train import History, Objective, TrainConfig, elbo_objective, fit
 
 EPOCHS = 5
@@ -212,42 +211,29 @@ def describe(
     return {
         "seed": seed,
         "metrics": measured,
-        "config": asdict(config),
         "data": {"train_sha256": data[0].sha256(), "test_sha256": data[2].sha256()},
-        "history": [
-            {k: v for k, v in row.items() if k != "images_per_second"} for row in history.rows
-        ],
-        "seconds": sum(history["seconds"]),
-        "library_commit": library_commit(),
-        "hardware": hardware(),
-        "torch": torch.__version__,
+        **provenance(config, history),
     }
 
 
-def main(arms: list[str], again: bool = False) -> None:
+def main(names: list[str], again: bool = False) -> None:
     counts = {"train": TRAIN_IMAGES, "valid": VALID_IMAGES, "test": TEST_IMAGES}
     data = tuple(fashion_mnist(name, strict=True).first(n) for name, n in counts.items())
     betas = {f"beta-{beta:g}": beta for beta in BETAS}
-    for seed in SEEDS:
-        for arm in arms:
-            experiment = "rate-distortion" if arm in betas else "collapse"
-            if not again and (records.FOLDER / experiment / f"{arm}-{seed}.json").exists():
-                continue
-            if arm in betas:
-                result = run_beta(betas[arm], seed, data)
-            else:
-                result = run_collapse(arm, seed, data)
-            records.write_run(experiment, f"{arm}-{seed}", {"arm": arm, **result})
-            print(arm, seed, result["metrics"], flush=True)
+
+    def run(arm: str, seed: int) -> dict[str, Any]:
+        if arm in betas:
+            return {"arm": arm, **run_beta(betas[arm], seed, data)}
+        return {"arm": arm, **run_collapse(arm, seed, data)}
+
+    jobs = [
+        ("rate-distortion" if name in betas else "collapse", name, seed)
+        for seed in SEEDS
+        for name in names
+    ]
+    arms.run_missing(jobs, run, again)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("arms", nargs="*", help=f"of {', '.join(ARMS)}; all of them if none")
-    parser.add_argument("--again", action="store_true", help="also runs that have a record")
-    given = parser.parse_args()
-    chosen = given.arms or ARMS
-    if unknown := set(chosen) - set(ARMS):
-        parser.error(f"unknown arm {', '.join(unknown)}: choose of {', '.join(ARMS)}")
-    torch.set_num_threads(1)
-    main(chosen, given.again)
+    given = arms.parse(arms.parser(__doc__), ARMS)
+    main(given.arms, given.again)

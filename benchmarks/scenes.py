@@ -14,13 +14,12 @@ cvae_lib/records/scenes.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import arms
 import torch
 
-from cvae_lib import records
 from cvae_lib.data.scenes import joined, scenes
 from cvae_lib.encoders import HashingTextEncoder
 from cvae_lib.latent import fit_text_prior
@@ -92,23 +91,11 @@ def run(name: str, seed: int, resume: bool = True) -> dict[str, Any]:
     }
 
 
-def main(arms: list[str], again: bool = False) -> None:
-    for seed in range(max(len(ARMS[name].seeds) for name in arms)):
-        for name in arms:
-            path = records.FOLDER / EXPERIMENT / f"{name}-{seed}.json"
-            if seed in ARMS[name].seeds and (again or not path.exists()):
-                result = run(name, seed, resume=not again)
-                records.write_run(EXPERIMENT, f"{name}-{seed}", result)
-                print(name, seed, result["metrics"], flush=True)
+def main(names: list[str], again: bool = False) -> None:
+    jobs = arms.seed_by_seed(EXPERIMENT, {name: ARMS[name].seeds for name in names})
+    arms.run_missing(jobs, lambda name, seed: run(name, seed, resume=not again), again)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("arms", nargs="*", help=f"of {', '.join(ARMS)}; all of them if none")
-    parser.add_argument("--again", action="store_true", help="also runs that have a record")
-    given = parser.parse_args()
-    chosen = given.arms or list(ARMS)
-    if unknown := set(chosen) - ARMS.keys():
-        parser.error(f"unknown arm {', '.join(unknown)}: choose of {', '.join(ARMS)}")
-    torch.set_num_threads(1)
-    main(chosen, given.again)
+    given = arms.parse(arms.parser(__doc__), ARMS)
+    main(given.arms, given.again)

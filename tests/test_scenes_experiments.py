@@ -52,12 +52,15 @@ def test_photos_known_and_new_are_measured_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_scenes(tmp_path / "folder", "valid", 15, 16, workers=1)
-    for name, value in {"WIDTH": 4, "LATENT": 4, "EPOCHS": 1, "SEEDS": {16: range(1)}}.items():
+    arm = photos.Arm(range(2), image_size=16, latent_dim=4, conditioning="add")
+    for name, value in {"WIDTH": 4, "EPOCHS": 1, "ARMS": {"tiny": arm}}.items():
         monkeypatch.setattr(photos, name, value)
-    photos.main(tmp_path / "folder", "valid", again=False)
-    (run,) = records.runs("photos")
+    photos.main(["tiny"], tmp_path / "folder", "valid")
+    run, other = records.runs("photos")
+    assert run["metrics"] != other["metrics"]
+    assert run["architecture"]["conditioning"] == "add"
     assert (run["data"]["train_images"], run["data"]["new_images"]) == (12, 3)
     assert run["data"]["source"] == "15 photos of COCO valid"
     for part in run["metrics"].values():
         assert part.keys() == {"ssim", "sse_per_pixel"} and part["sse_per_pixel"] > 0
-    assert str(tmp_path) not in (records.FOLDER / "photos" / "size-16-0.json").read_text()
+    assert str(tmp_path) not in (records.FOLDER / "photos" / "tiny-0.json").read_text()

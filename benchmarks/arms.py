@@ -1,0 +1,47 @@
+"""What every experiment's script shares: its command line, and the runs that have no record yet."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+import torch
+
+from cvae_lib import records
+
+
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """Of a script whose docstring is ``doc``: some of its arms, and whether to run them again."""
+    result = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
+    result.add_argument("arms", nargs="*", help="the runs of these arms; of all of them if none")
+    result.add_argument("--again", action="store_true", help="also runs that have a record")
+    return result
+
+
+def parse(parser: argparse.ArgumentParser, known: Collection[str]) -> argparse.Namespace:
+    """Read the command line and leave one thread to torch, as in every record."""
+    given = parser.parse_args()
+    if unknown := set(given.arms) - set(known):
+        parser.error(f"unknown arm {', '.join(sorted(unknown))}: choose of {', '.join(known)}")
+    given.arms = given.arms or list(known)
+    torch.set_num_threads(1)
+    return given
+
+
+def run_missing(
+    jobs: Iterable[tuple[str, str, int]], run: Callable[[str, int], dict[str, Any]], again: bool
+) -> None:
+    """Run each (experiment, arm, seed) that has no record, or each if ``again``; record it."""
+    for experiment, arm, seed in jobs:
+        name = f"{arm}-{seed}"
+        if again or not (records.FOLDER / experiment / f"{name}.json").exists():
+            result = run(arm, seed)
+            records.write_run(experiment, name, result)
+            print(name, result["metrics"], flush=True)
+
+
+def seed_by_seed(experiment: str, seeds: dict[str, range]) -> Iterable[tuple[str, str, int]]:
+    """The jobs of arms with their seeds: every arm's first seed before the second."""
+    for seed in sorted({seed for of_arm in seeds.values() for seed in of_arm}):
+        yield from ((experiment, arm, seed) for arm, of_arm in seeds.items() if seed in of_arm)
