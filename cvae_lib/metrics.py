@@ -65,6 +65,18 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     return (luminance * structure).flatten(1).mean(1).to(dtype)
 
 
+def thumbnail(x: Tensor, side: int) -> Tensor:
+    """Shrink pictures (B, C, S, S) to side × side pixels by averaging, and enlarge them again.
+
+    A yardstick for reconstructions: what 3 · side² numbers keep of a colour picture without any
+    learning.
+    """
+    if not 1 <= side <= x.shape[-1]:
+        raise ValueError(f"side must be 1 … {x.shape[-1]} pixels, got {side}")
+    small = F.interpolate(x, (side, side), mode="area")
+    return F.interpolate(small, x.shape[2:], mode="bilinear")
+
+
 def frechet_distance(features_a: Tensor, features_b: Tensor) -> float:
     """Fréchet distance between Gaussians fitted to two sets of features (N, D), (M, D).
 

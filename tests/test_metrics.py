@@ -22,6 +22,7 @@ from cvae_lib.metrics import (
     psnr,
     sse,
     ssim,
+    thumbnail,
 )
 from cvae_lib.models import FashionJudge
 
@@ -330,3 +331,14 @@ def test_obedience_without_places_is_a_mean_over_pictures() -> None:
 def test_obedience_needs_a_text_for_each_picture() -> None:
     with pytest.raises(ValueError, match="as many pictures as texts, got 1 and 2"):
         obedience([[]], [[], []])
+
+
+def test_a_thumbnail_keeps_means_and_loses_detail(generator: torch.Generator) -> None:
+    x = torch.rand(2, 3, 32, 32, generator=generator)
+    torch.testing.assert_close(thumbnail(x, 32), x)
+    flat = thumbnail(x, 1)
+    torch.testing.assert_close(flat, x.mean((2, 3), keepdim=True).expand_as(x))
+    errors = [float(sse(x, thumbnail(x, side)).mean()) for side in (1, 4, 16, 32)]
+    assert errors == sorted(errors, reverse=True) and errors[-1] == 0
+    with pytest.raises(ValueError, match=r"side must be 1 … 32 pixels, got 33"):
+        thumbnail(x, 33)

@@ -1,0 +1,50 @@
+"""How much SSIM and squared error does a thumbnail of a photo reach, enlarged to a model's size?
+
+    python benchmarks/thumbnails.py --root DIR    # else the folder of $CVAE_COCO_ROOT
+
+A yardstick for the experiment on photos: every photo of the folder, shrunk to a few pixels and
+enlarged again, is compared with itself at 64, 128 and 256 pixels. Nothing is trained or drawn at
+random. Record: cvae_lib/records/thumbnails.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cvae_lib import metrics, records
+from cvae_lib.data import coco_images, to_unit
+from cvae_lib.pretrained import library_commit
+
+SIZES = (64, 128, 256)
+SIDES = (1, 2, 4, 8, 16, 32)
+
+
+def main(root: Path | None, split: str) -> None:
+    rows = []
+    for size in SIZES:
+        found = coco_images(split, size, root)
+        parts: dict[int, list[torch.Tensor]] = {side: [] for side in SIDES}
+        for start in range(0, len(found.images), 50):
+            x = to_unit(torch.from_numpy(np.array(found.images[start : start + 50])))
+            for side, scores in parts.items():
+                y = metrics.thumbnail(x, side)
+                scores.append(torch.stack([metrics.ssim(x, y), metrics.sse(x, y) / size**2]))
+        for side, scores in parts.items():
+            ssim, sse = torch.cat(scores, 1).double().mean(1).tolist()
+            rows.append({"size": size, "side": side, "ssim": ssim, "sse_per_pixel": sse})
+            print(rows[-1], flush=True)
+    source = f"{len(found.images)} photos of COCO {split}"
+    result = {"source": source, "rows": rows, "library_commit": library_commit()}
+    records.write_run("thumbnails", split, result)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--root", type=Path, help="a COCO folder; else that of $CVAE_COCO_ROOT")
+    parser.add_argument("--split", default="val2017")
+    given = parser.parse_args()
+    main(given.root, given.split)
