@@ -226,13 +226,15 @@ def _probe(
 
 def _gaussian_blur(images: Tensor) -> Tensor:
     """Filter (B, C, H, W) with the SSIM window, keeping the positions it covers wholly."""
-    offsets = torch.arange(SSIM_WINDOW, dtype=images.dtype, device=images.device)
-    window = torch.exp(-0.5 * ((offsets - SSIM_WINDOW // 2) / SSIM_SIGMA).square())
-    window = window / window.sum()
-    channels = images.shape[1]
-    down = window.view(1, 1, -1, 1).expand(channels, 1, -1, 1)
-    across = window.view(1, 1, 1, -1).expand(channels, 1, 1, -1)
-    return F.conv2d(F.conv2d(images, down, groups=channels), across, groups=channels)
+    offsets = torch.arange(SSIM_WINDOW, dtype=torch.float64) - SSIM_WINDOW // 2
+    window = torch.exp(-0.5 * (offsets / SSIM_SIGMA).square())
+    for axis in (2, 3):  # sums of shifted pictures: a convolution in float64 is far slower
+        length = images.shape[axis] - SSIM_WINDOW + 1
+        blurred = torch.zeros_like(images.narrow(axis, 0, length))
+        for offset, weight in enumerate((window / window.sum()).tolist()):
+            blurred.add_(images.narrow(axis, offset, length), alpha=weight)
+        images = blurred
+    return images
 
 
 def _matrix_root(symmetric: Tensor) -> Tensor:
