@@ -53,7 +53,6 @@ ARMS = {
     "size-64": Arm(train_images=10_000),
     "size-128": Arm(image_size=128, train_images=10_000),
     "latent-64": Arm(latent_dim=64),
-    "latent-512": Arm(latent_dim=512),
     "latent-1024": Arm(latent_dim=1024),
     "size-256": Arm(range(1), image_size=256, train_images=2_500),
 }
