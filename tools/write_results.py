@@ -137,10 +137,11 @@ EXPERIMENTS = {
     "scenes": Experiment(
         "Sentences to scenes",
         "A text-conditional VAE of half the article's width with hashed text vectors, 8 epochs of "
-        "25,000 scenes of 64 pixels (the arms named by size: 10,000). Fréchet distance, obedience "
+        "25,000 scenes of 64 pixels (the arms named by size: fewer). Fréchet distance, obedience "
         "to texts of one thing and the share of pictures in which all is right, with $z$ from the "
         "prior fitted to the posteriors given the text, unless it says $\\mathcal N(0, I)$. SSE "
-        "is a pixel's, over three channels.",
+        "is a pixel's, over three channels. Told in [Chapter 11](11_scaling.ipynb) and "
+        "[Chapter 12](12_limits.ipynb).",
         "scenes.py",
         {
             "−ELBO": "negative_elbo",
@@ -161,19 +162,18 @@ EXPERIMENTS = {
             "add": "the same, the text added to features and code",
             "beta-3": "`film` with the KL term three times as heavy",
             "latent-64": "`film` with 64 latent units",
-            "latent-256": "with 256",
-            "latent-512": "with 512",
             "latent-1024": "with 1,024",
             "size-64": "`film` from 10,000 scenes",
             "size-128": "the same at 128 pixels",
-            "size-256": "the same at 256 pixels",
+            "size-256": "at 256 pixels, from 2,500 scenes",
         },
     ),
     "photos": Experiment(
         "Photos from captions",
         "The concat model of half the article's width and 512 latent units, 60 epochs of four "
         "fifths of 283 photos of COCO val2017 with hashed text vectors: reconstructions of photos "
-        "that it knows and of the fifth that it does not. SSE is a pixel's, over three channels.",
+        "that it knows and of the fifth that it does not. SSE is a pixel's, over three channels. "
+        "Told in [Chapter 11](11_scaling.ipynb).",
         "photos.py",
         {
             "SSIM, known": "known.ssim",
@@ -181,7 +181,30 @@ EXPERIMENTS = {
             "SSIM, new": "new.ssim",
             "SSE, new": "new.sse_per_pixel",
         },
-        {"size-64": "64 pixels", "size-128": "128 pixels", "size-256": "256 pixels"},
+        {
+            "size-64": "64 pixels",
+            "size-128": "128 pixels",
+            "size-256": "256 pixels",
+            "latent-64": "64 pixels, 64 latent units",
+            "latent-128": "the same with 128",
+            "latent-1024": "the same with 1,024",
+            "none": "64 pixels, no text",
+            "add": "64 pixels, the text added to features and code",
+            "film": "64 pixels, the text scales and shifts every scale of the decoder",
+        },
+    ),
+    "thumbnails": Experiment(
+        "What a thumbnail reaches",
+        "Photos of COCO shrunk to a few pixels and enlarged again, compared with themselves at "
+        "three sizes: a yardstick for the experiment on photos. "
+        "Told in [Chapter 11](11_scaling.ipynb).",
+        "thumbnails.py",
+        {
+            "pixels": "size",
+            "side of the thumbnail": "side",
+            "SSIM": "ssim",
+            "SSE": "sse_per_pixel",
+        },
     ),
     "prior-width": Experiment(
         "How wide to draw",
