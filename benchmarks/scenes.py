@@ -4,12 +4,13 @@
     python benchmarks/scenes.py concat film      # those of two arms
     python benchmarks/scenes.py --again          # every run, in place of its record
 
-Arms and seeds were written down before the first run; every run is kept. "concat", "add" and
-"film" differ in how the text enters; "latent-64" to "latent-1024" are the FiLM arm with other
+Arms and seeds were written down before the first run of each; every run is kept. "concat", "add"
+and "film" differ in how the text enters; "latent-64" to "latent-1024" are the FiLM arm with other
 codes, "beta-3" with a heavier KL term; "size-64" to "size-256" draw it larger, from fewer images:
-256 pixels once and from a quarter of those, being heavy. All have half the article's channels,
-hashed text vectors and binary cross-entropy, and are measured on scenes that no arm was chosen by.
-One thread a run. Records: cvae_lib/records/scenes.
+256 pixels once and from a quarter of those, being heavy. To save time that quarter was settled, and
+codes of 256 and 512 units were left out, before they ran but after others had been seen. All have
+half the article's channels, hashed text vectors and binary cross-entropy, and are measured on
+scenes that no arm was chosen by. One thread a run. Records: cvae_lib/records/scenes.
 """
 
 from __future__ import annotations
