@@ -133,7 +133,7 @@ def measure_beta(model: VAE, test: ImageSet) -> dict[str, float]:
     """Rate, distortion, active units, error of reconstructions, Fréchet distance of samples."""
     x, generator = test.pixels(), torch.Generator().manual_seed(0)
     mu, _ = model.encode(x)
-    nll, kl = losses.elbo(model, x, generator=generator)
+    nll, kl, _ = losses.elbo(model, x, generator=generator)
     judge = load_pretrained("fashion-judge")
     drawn = model.sample(len(x), generator)
     features = [metrics.judge_features(judge, images) for images in (drawn, x)]

@@ -1,7 +1,7 @@
 """Training speed of the article's concat CVAE: the article's way against `cvae_lib.train.fit`.
 
     python benchmarks/train_speed.py
-    python benchmarks/train_speed.py --images 55000 --batch-size 1024 --cuda-graph
+    python benchmarks/train_speed.py --images 55000 --batch-size 1024 --compile reduce-overhead
 
 One process, one data set, the same initial weights, and turns: an epoch through `fit`, then an
 epoch the article's way, so that other load on the machine falls on both. The first round warms up
@@ -34,10 +34,11 @@ from article import (
     copy_by_shape,
 )
 
+from cvae_lib.config import COMPILERS
 from cvae_lib.data import ImageSet, fashion_mnist
 from cvae_lib.models import ConcatConditionalVAE
 from cvae_lib.pretrained import recipe_of
-from cvae_lib.train import TrainConfig, evaluate, fastest_settings, fit
+from cvae_lib.train import TrainConfig, evaluate, fit
 
 
 def measure(device: torch.device, train: ImageSet, valid: ImageSet, config: TrainConfig) -> None:
@@ -78,9 +79,7 @@ def measure(device: torch.device, train: ImageSet, valid: ImageSet, config: Trai
 
 
 def describe(device: torch.device, train: ImageSet, config: TrainConfig) -> None:
-    dtype, channels_last = fastest_settings(device)
-    if config.channels_last is not None:
-        channels_last = config.channels_last
+    config = config.resolved(device)
     if device.type == "cuda":
         hardware = torch.cuda.get_device_name(device)
     else:
@@ -88,10 +87,9 @@ def describe(device: torch.device, train: ImageSet, config: TrainConfig) -> None
     switches = [
         f"batch {config.batch_size}",
         f"lr {config.lr:g} {config.schedule}",
-        config.precision or str(dtype).removeprefix("torch."),
-        "channels last" if channels_last else "channels first",
-        *([f"compiled by {config.compile}"] if config.compile else []),
-        *(["CUDA graph"] if config.cuda_graph else []),
+        str(config.precision),
+        "channels last" if config.channels_last else "channels first",
+        *([f"compiled: {config.compile}"] if config.compile else []),
     ]
     print(f"{hardware}: {len(train):,} images an epoch from {train.source}")
     print(f"fit with {', '.join(switches)}", flush=True)
@@ -110,8 +108,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     ours.add_argument("--schedule", choices=("constant", "cosine"), default="constant")
     ours.add_argument("--precision", choices=("float32", "bfloat16"))
     ours.add_argument("--channels-last", action=argparse.BooleanOptionalAction, default=None)
-    ours.add_argument("--compile", metavar="BACKEND", help="of torch.compile, e.g. inductor")
-    ours.add_argument("--cuda-graph", action="store_true", help="on CUDA only")
+    ours.add_argument("--compile", choices=COMPILERS, help="a mode of torch.compile")
     chosen = parser.parse_args(arguments)
     if chosen.images < 1 or chosen.rounds < 1:
         parser.error("--images and --rounds must be at least 1")
@@ -130,8 +127,7 @@ def main() -> None:
     config = replace(recipe, epochs=1 + chosen.rounds, **settings)
     available = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
     for name in [chosen.device] if chosen.device else available:
-        cuda_graph = chosen.cuda_graph and name == "cuda"
-        measure(torch.device(name), train, valid, replace(config, cuda_graph=cuda_graph))
+        measure(torch.device(name), train, valid, config)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CheckpointError(f"{path} does not exist") from error
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"{path} is damaged or not a checkpoint ({error}): delete it and start anew"
+            f"{path} is no checkpoint of this library, or is damaged ({error}): name another file"
         ) from error
     if header.get("format") != FORMAT:
         raise CheckpointError(f"{path} was not written by this library (format {FORMAT!r} missing)")

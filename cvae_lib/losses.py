@@ -13,8 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cvae_lib.distributed import overall_mean
+
 LIKELIHOODS = ("bernoulli", "binarised", "gaussian", "optimal-sigma")
 LOG_2PI = math.log(2 * math.pi)
+SMALLEST_VARIANCE = 1e-6  # of a Gaussian fitted to pixels in [0, 1]
 UNIT_WEIGHT_LOGVAR = math.log(0.5)  # σ² = ½: the Gaussian nll is the squared error + a constant
 
 
@@ -47,10 +50,11 @@ def gaussian_nll(x: Tensor, mean: Tensor, logvar: Tensor | float = UNIT_WEIGHT_L
 def optimal_logvar(x: Tensor, mean: Tensor) -> Tensor:
     """The shared log σ² that maximises the Gaussian likelihood: log of the mean squared error.
 
-    No gradient flows through it: at the optimum the derivative by σ is zero, so the gradient by
-    ``mean`` is the same (Rybkin et al. 2021, eq. 6).
+    Of the whole batch, also where several processes have shares of it. No gradient flows through
+    it: at the optimum the derivative by σ is zero, so the gradient by ``mean`` is the same (Rybkin
+    et al. 2021, eq. 6).
     """
-    return (x - mean).detach().square().mean().clamp_min(1e-6).log()
+    return overall_mean((x - mean).detach().square()).clamp_min(SMALLEST_VARIANCE).log()
 
 
 def gaussian_kl(
@@ -122,6 +126,7 @@ class Elbo(NamedTuple):
 
     nll: Tensor  # (B,) reconstruction term, −log p(x | z, c) at one draw of z
     kl: Tensor  # (B,) KL(q(z | x, c) ‖ N(0, I))
+    logits: Tensor  # (B, C, H, W) the decoder's output at that draw
 
     @property
     def loss(self) -> Tensor:
@@ -160,7 +165,7 @@ def elbo(
         x = binarise(x, generator)
     mu, logvar = model.encode(x, condition)
     logits = model.decode_logits(reparameterize(mu, logvar, generator), condition)
-    return Elbo(nll=model.nll(x, logits), kl=gaussian_kl(mu, logvar))
+    return Elbo(model.nll(x, logits), gaussian_kl(mu, logvar), logits)
 
 
 def log_weights(
@@ -203,11 +208,6 @@ def active_units(mu: Tensor, threshold: float = 0.01) -> int:
     if mu.ndim != 2 or len(mu) < 2:
         raise ValueError(f"mu must be (N, D) of at least 2 examples, got {tuple(mu.shape)}")
     return int((mu.var(dim=0) > threshold).sum())
-
-
-def warmup(step: int, steps: int, beta: float = 1.0) -> float:
-    """The KL weight at ``step``: linear from 0 to ``beta`` over ``steps``, then constant."""
-    return beta if steps <= 0 else beta * min(1.0, step / steps)
 
 
 def _as_tensor(value: Tensor | float, like: Tensor) -> Tensor:

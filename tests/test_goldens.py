@@ -2,13 +2,15 @@
 
 The values lie in goldens.json. A change that is meant writes them anew and says so in its message:
 
-    CVAE_SCALE=smoke python tests/test_goldens.py
+    python tests/test_goldens.py                    # all of them
+    python tests/test_goldens.py "trained: concat"  # one
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -170,5 +172,6 @@ def test_nothing_changed_by_accident(name: str) -> None:
 
 
 if __name__ == "__main__":
-    content = {name: make() for name, make in MADE.items()}
+    content = json.loads(FILE.read_text("utf-8")) if sys.argv[1:] else {}
+    content |= {name: MADE[name]() for name in sys.argv[1:] or MADE}
     FILE.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")

@@ -344,14 +344,6 @@ def test_active_units_reject_a_single_example() -> None:
         losses.active_units(torch.randn(1, 5))
 
 
-@pytest.mark.parametrize(
-    ("step", "steps", "expected"),
-    [(0, 10, 0.0), (5, 10, 2.0), (10, 10, 4.0), (11, 10, 4.0), (0, 0, 4.0), (3, -1, 4.0)],
-)
-def test_warmup(step: int, steps: int, expected: float) -> None:
-    assert losses.warmup(step, steps, beta=4.0) == expected
-
-
 @pytest.mark.parametrize("samples", [0, -2])
 def test_no_samples(samples: int) -> None:
     mu = torch.zeros(2, 2)

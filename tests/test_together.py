@@ -18,9 +18,10 @@ import together
 import torch
 from test_train import timeless
 
+from cvae_lib import losses
 from cvae_lib.checkpoint import read_tensors
+from cvae_lib.distributed import Processes
 from cvae_lib.pretrained import load_checkpoint
-from cvae_lib.processes import Processes
 from cvae_lib.train import History
 
 CONTEXT = multiprocessing.get_context("forkserver")  # which imports PyTorch once
@@ -160,17 +161,33 @@ def test_accelerate_launches_the_command_line(tmp_path: Path) -> None:
     assert not load_checkpoint(path).training
 
 
-def test_shares_cover_a_batch_once() -> None:
-    batch = torch.arange(11)
-    alone = Processes(torch.device("cpu"))
-    own, part = alone.share(batch)
-    assert torch.equal(own, batch) and part == 1 and alone.main and alone.every == 1
-    for count in (2, 3, 11, 12, 30):
-        seen, parts = [], []
-        for rank in range(count):
-            alone.rank, alone.count = rank, count
-            own, part = alone.share(batch)
-            assert len(own), "every process takes every step"
-            parts.append(part)
-            seen += own.tolist() if part else []
-        assert sorted(seen) == list(range(11)) and sum(parts) == pytest.approx(1)
+@pytest.mark.parametrize("size", [7, 11, 20, 57])
+def test_shares_cover_an_epoch_once_and_nobody_goes_without(size: int) -> None:
+    order = torch.randperm(57)
+    together = Processes(torch.device("cpu"))
+    assert together.main and [len(b) for b in together.batches(order, 28)] == [28, 28, 1]
+    for count in (2, 3, 5):
+        together.count = count
+        seen = []
+        for batch in together.batches(order, size):
+            shares = []
+            for together.rank in range(count):
+                shares.append(together.share(batch))
+            assert all(map(len, shares))
+            seen += torch.cat(shares).tolist()
+        assert sorted(seen) == list(range(57))
+
+
+def test_an_average_over_shares_is_that_of_the_batch(told: list[dict[str, Any]]) -> None:
+    x, mean = together.pictures()
+    whole = losses.optimal_logvar(x, mean)
+    assert [each["logvar"] for each in told] == pytest.approx([float(whole)] * 2, rel=1e-6)
+
+
+def test_a_loss_with_the_noise_of_the_whole_batch_has_the_curve_of_one(
+    told: list[dict[str, Any]],
+) -> None:
+    history = together.train_sigma()
+    for rank in (0, 1):
+        for ours, theirs in zip(told[rank]["sigma"], timeless(history), strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-4)

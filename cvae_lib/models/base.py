@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -28,8 +29,8 @@ class BaseVAE(nn.Module):
     A sub-class creates ``encoder``, ``mu_head`` and ``logvar_head``, says how a condition joins
     what they read (`join_encoder`), how a picture comes of z and condition (`generate`), and what
     a condition must look like (`check_condition`). The observation log-variance is a buffer: fixed
-    for "gaussian", followed during training for "optimal-sigma", so that in evaluation no example
-    depends on its batch.
+    for "gaussian"; for "optimal-sigma" that of the last epoch's pixels, so that in evaluation no
+    example depends on its batch. In training each batch has its own.
     """
 
     conditional: bool = False
@@ -138,9 +139,13 @@ class BaseVAE(nn.Module):
         mean = torch.sigmoid(logits)
         if self.likelihood == "gaussian" or not self.training:
             return losses.gaussian_nll(x, mean, self.observation_logvar)
-        logvar = losses.optimal_logvar(x, mean)
-        self.observation_logvar.lerp_(logvar, 0.01)
-        return losses.gaussian_nll(x, mean, logvar)
+        return losses.gaussian_nll(x, mean, losses.optimal_logvar(x, mean))
+
+    def end_epoch(self, means: Mapping[str, float]) -> None:
+        """Take the σ of "optimal-sigma" from an epoch's mean squared error, as `fit` tells it."""
+        if "squared_error" in means:
+            variance = max(means["squared_error"], losses.SMALLEST_VARIANCE)
+            self.observation_logvar.fill_(math.log(variance))
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor, condition: Tensor | None = None) -> Tensor:

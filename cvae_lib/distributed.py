@@ -1,0 +1,124 @@
+"""The processes that train one model together, when a launcher started several; else one alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(hours=1)  # with a process that validates or writes
+
+
+class Processes:
+    """This process among those that `accelerate launch` or torchrun started.
+
+    Each has the whole model and takes its share of every batch. Process 0, the main one, validates,
+    writes and shows. Alone, nothing here changes anything or costs time.
+
+    Args:
+        device: where this process has its model; of several GPUs, its own.
+
+    Raises:
+        ValueError: if it is another device than the launcher gave to this process.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.rank, self.count = device, 0, 1
+        if "LOCAL_RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            return
+        from accelerate import Accelerator  # a second to import
+        from accelerate.utils import InitProcessGroupKwargs
+
+        self.accelerator = Accelerator(
+            cpu=device.type == "cpu",
+            mixed_precision="no",  # settled once a process; `fit` has one for each run
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+        )
+        self.rank, self.count = self.accelerator.process_index, self.accelerator.num_processes
+        given = torch.empty(0, device=self.accelerator.device).device
+        if torch.empty(0, device=device).device != given:
+            raise ValueError(
+                f"process {self.rank} of {self.count} must have its model on {given}, "
+                f"it is on {device}"
+            )
+
+    @property
+    def main(self) -> bool:
+        return self.rank == 0
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """``module`` as DistributedDataParallel, which gives every process the main one's weights.
+
+        On GPUs its BatchNorm layers see whole batches from then on. On CPUs, for which PyTorch has
+        no such layer, each sees its share, and the running statistics are the main process's.
+        """
+        if self.count == 1:
+            return module
+        if self.device.type == "cuda":
+            module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+        wrapped: nn.Module = self.accelerator.prepare(module)
+        return wrapped
+
+    def batches(self, order: Tensor, size: int) -> list[Tensor]:
+        """An epoch's positions by ``size``; what is too little for every process joins the last."""
+        batches = list(order.split(size))
+        if len(batches) > 1 and len(batches[-1]) < self.count:
+            batches[-2:] = [torch.cat(batches[-2:])]
+        return batches
+
+    def share(self, batch: Tensor) -> Tensor:
+        """This process's positions of a batch."""
+        return batch[self.rank :: self.count]
+
+    def total(self, sums: Tensor) -> Tensor:
+        """The sums over all processes."""
+        if self.count > 1:
+            dist.all_reduce(sums)
+        return sums
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is true in any process."""
+        return (
+            flag if self.count == 1 else bool(self.total(torch.tensor(+flag, device=self.device)))
+        )
+
+    def from_main(self, make: Callable[[], T]) -> T:
+        """What ``make`` returns in the main process; the others wait for it."""
+        box: list[Any] = [make() if self.main else None]
+        if self.count > 1:
+            dist.broadcast_object_list(box)
+        result: T = box[0]
+        return result
+
+    def equalise(self, model: nn.Module) -> None:
+        """Give every process the main one's parameters and buffers."""
+        for tensor in model.state_dict().values() if self.count > 1 else ():
+            sent = tensor.contiguous()
+            dist.broadcast(sent, 0)
+            tensor.copy_(sent)
+
+    def seed_step(self, generator: torch.Generator, seed: int, step: int) -> None:
+        """Several processes draw noise by seed, step and rank alone: a resumed run draws the same.
+
+        Alone, a process goes on with its generators, whose states are in the checkpoint.
+        """
+        if self.count > 1:
+            number = 2 * ((seed * 1_000_003 + step) * self.count + self.rank)
+            generator.manual_seed(number % 2**63)
+            torch.manual_seed((number + 1) % 2**63)  # equal seeds would give equal numbers
+
+
+def overall_mean(values: Tensor) -> Tensor:
+    """The mean over all processes' shares of a batch; over ``values`` where one is alone."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return values.mean()
+    sums = torch.stack([values.sum(), values.new_full((), values.numel())])
+    dist.all_reduce(sums)
+    return sums[0] / sums[1]
