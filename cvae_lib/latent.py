@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cvae_lib.checks import real_number, same_shape, whole_number
 from cvae_lib.data.containers import CaptionedSet, ImageSet, to_unit
 from cvae_lib.losses import reparameterize
 from cvae_lib.models import BaseVAE, TextConditionalVAE
@@ -24,6 +26,8 @@ def encode_set(
         data: with a label for each image, or with captions, of which the first is taken.
         batch_size: images at once; None for 1000 with labels and 100, larger ones, with captions.
     """
+    if not len(data):
+        raise ValueError("there is nothing to encode: the set has no images")
     model.eval()
     device = next(model.parameters()).device
     size = batch_size or (1000 if isinstance(data, ImageSet) else 100)
@@ -43,10 +47,12 @@ def tsne(codes: Tensor, perplexity: float = 30.0, seed: int = 0) -> Tensor:
 
     Source: van der Maaten & Hinton 2008.
     """
-    if not 0 < perplexity < len(codes):
+    if codes.ndim != 2:
+        raise ValueError(f"codes must be (N, D), got {tuple(codes.shape)}")
+    perplexity = real_number("perplexity", perplexity, above=0)
+    if perplexity >= len(codes):
         raise ValueError(
-            f"perplexity must be positive and below the number of codes, {len(codes)}, "
-            f"got {perplexity}"
+            f"perplexity must be below the number of codes, {len(codes)}, got {perplexity}"
         )
     from sklearn.manifold import TSNE  # seconds to import: for this map alone
 
@@ -54,12 +60,15 @@ def tsne(codes: Tensor, perplexity: float = 30.0, seed: int = 0) -> Tensor:
     return torch.from_numpy(method.fit_transform(codes.detach().cpu().numpy()))
 
 
-def traverse(z: Tensor, unit: int, values: Tensor) -> Tensor:
+def traverse(z: Tensor, unit: int, values: Tensor | Sequence[float]) -> Tensor:
     """Copies of one code z (D,) with ``unit`` set to each of the values (S,): (S, D)."""
-    if not 0 <= unit < len(z):
-        raise ValueError(f"unit must be 0 … {len(z) - 1}, got {unit}")
+    values = torch.as_tensor(values).to(z)
+    if z.ndim != 1 or values.ndim != 1:
+        shapes = f"{tuple(z.shape)} and {tuple(values.shape)}"
+        raise ValueError(f"z must be one code (D,) and values (S,), got {shapes}")
+    unit = whole_number("unit", unit, at_least=0, at_most=len(z) - 1)
     copies = z.repeat(len(values), 1)
-    copies[:, unit] = values.to(z)
+    copies[:, unit] = values
     return copies
 
 
@@ -71,10 +80,11 @@ def interpolate(start: Tensor, end: Tensor, steps: int, spherical: bool = False)
             pass closer to the origin than both ends do (Shoemake 1985, White 2016).
 
     Raises:
-        ValueError: for fewer than 2 steps, or for a spherical walk between opposite codes.
+        ValueError: for fewer than 2 steps (its ends), codes of two shapes, or a spherical walk
+            between opposite codes.
     """
-    if steps < 2:
-        raise ValueError(f"a walk needs at least 2 steps, its ends, got {steps}")
+    steps = whole_number("steps", steps, at_least=2)
+    same_shape(start, end, ("start", "end"))
     shares = torch.linspace(0, 1, steps).to(start).view(-1, *[1] * start.ndim)
     if not spherical:
         return torch.lerp(start, end, shares)
@@ -108,8 +118,7 @@ def fit_prior(
 
     Source: Ghosh et al. 2020, section 4 (ex-post density estimation).
     """
-    if not width > 0:
-        raise ValueError(f"width must be positive, got {width}")
+    width = real_number("width", width, above=0)
     mu, logvar = encode_set(model, data)
     classes, components = model.prior_weight.shape
     labels = torch.zeros(len(data), dtype=torch.long)
@@ -144,8 +153,7 @@ def fit_text_prior(
         width: scales the standard deviations, as in `fit_prior`.
         ridge: weight of the squares of A.
     """
-    if not width > 0:
-        raise ValueError(f"width must be positive, got {width}")
+    width = real_number("width", width, above=0)
     order = torch.arange(len(data)).split(100)
     model.eval()
     device = next(model.parameters()).device

@@ -1,7 +1,8 @@
 """Likelihoods, KL divergences, ELBO and IWAE bound: pure functions, per example, in nats.
 
 The caller averages. Images are flattened, so every per-example term is a sum over pixels or
-latent dimensions, and a learning rate never depends on the batch size.
+latent dimensions, and a learning rate never depends on the batch size. They are taken in float32 at
+least, as a sum over pixels in half precision is off by whole nats.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cvae_lib.checks import check_unit, same_shape, whole_number
 from cvae_lib.distributed import overall_mean
 
 LIKELIHOODS = ("bernoulli", "binarised", "gaussian", "optimal-sigma")
@@ -32,18 +34,27 @@ def bernoulli_nll(x: Tensor, logits: Tensor) -> Tensor:
 
     Returns:
         (B,) nats.
+
+    Raises:
+        ValueError: for other shapes, or (on the CPU) pixels outside [0, 1]: of those the loss has
+            no lower bound.
     """
+    same_shape(x, logits, ("x", "logits"))
+    check_unit(x, "x")
+    x, logits = _single(x), _single(logits)
     return F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1)
 
 
 def gaussian_nll(x: Tensor, mean: Tensor, logvar: Tensor | float = UNIT_WEIGHT_LOGVAR) -> Tensor:
     """−log N(x; mean, exp(logvar)), summed over each example's elements: (B,) nats.
 
-    ``logvar`` broadcasts against ``x``; the default σ² = ½ makes this the summed squared error
-    plus a constant.
+    ``x`` and ``mean`` have one shape, to which ``logvar`` broadcasts; the default σ² = ½ makes
+    this the summed squared error plus a constant.
     """
-    logvar = _as_tensor(logvar, mean)
-    terms = (x - mean).square() * torch.exp(-logvar) + logvar + LOG_2PI
+    same_shape(x, mean, ("x", "mean"))
+    x, mean = _single(x), _single(mean)
+    logvar = _fitting("logvar", logvar, x)
+    terms = (x - mean).square() * _exp(-logvar) + logvar + LOG_2PI
     return 0.5 * terms.flatten(1).sum(1)
 
 
@@ -54,7 +65,9 @@ def optimal_logvar(x: Tensor, mean: Tensor) -> Tensor:
     it: at the optimum the derivative by σ is zero, so the gradient by ``mean`` is the same (Rybkin
     et al. 2021, eq. 6).
     """
-    return overall_mean((x - mean).detach().square()).clamp_min(SMALLEST_VARIANCE).log()
+    same_shape(x, mean, ("x", "mean"))
+    error = (_single(x) - _single(mean)).detach().square()
+    return overall_mean(error).clamp_min(SMALLEST_VARIANCE).log()
 
 
 def gaussian_kl(
@@ -81,18 +94,17 @@ def gaussian_kl_per_unit(
     logvar_p: Tensor | float = 0.0,
 ) -> Tensor:
     """The KL divergence of `gaussian_kl` before its sum: (B, D) nats."""
-    mu_p = _as_tensor(mu_p, mu_q)
-    logvar_p = _as_tensor(logvar_p, mu_q)
+    same_shape(mu_q, logvar_q, ("mu_q", "logvar_q"))
+    mu_q, logvar_q = _single(mu_q), _single(logvar_q)
+    mu_p, logvar_p = _fitting("mu_p", mu_p, mu_q), _fitting("logvar_p", logvar_p, mu_q)
     ratio = torch.exp(logvar_q - logvar_p)
-    shift = (mu_q - mu_p).square() * torch.exp(-logvar_p)
+    shift = (mu_q - mu_p).square() * _exp(-logvar_p)
     return 0.5 * (ratio + shift - 1 - logvar_q + logvar_p)
 
 
 def gaussian_log_prob(z: Tensor, mu: Tensor | float = 0.0, logvar: Tensor | float = 0.0) -> Tensor:
     """log N(z; mu, exp(logvar)), summed over the last dimension: (…, D) → (…) nats."""
-    mu = _as_tensor(mu, z)
-    logvar = _as_tensor(logvar, z)
-    return -0.5 * ((z - mu).square() * torch.exp(-logvar) + logvar + LOG_2PI).sum(-1)
+    return -0.5 * ((_single(z) - mu).square() * _exp(-logvar) + logvar + LOG_2PI).sum(-1)
 
 
 def gaussian_kl_monte_carlo(
@@ -102,8 +114,7 @@ def gaussian_kl_monte_carlo(
 
     Unbiased, and noisier than `gaussian_kl`; it needs no closed form.
     """
-    if samples < 1:
-        raise ValueError(f"samples must be at least 1, got {samples}")
+    samples = whole_number("samples", samples, at_least=1)
     z = reparameterize(
         mu_q.expand(samples, *mu_q.shape), logvar_q.expand(samples, *logvar_q.shape), generator
     )
@@ -176,8 +187,7 @@ def log_weights(
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """log p(x, z_k) − log q(z_k | x) for draws z_1 … z_K from q: (K, B) nats."""
-    if samples < 1:
-        raise ValueError(f"samples must be at least 1, got {samples}")
+    samples = whole_number("samples", samples, at_least=1)
     if model.likelihood == "binarised":
         x = binarise(x, generator)
     mu, logvar = model.encode(x, condition)
@@ -210,9 +220,18 @@ def active_units(mu: Tensor, threshold: float = 0.01) -> int:
     return int((mu.var(dim=0) > threshold).sum())
 
 
-def _as_tensor(value: Tensor | float, like: Tensor) -> Tensor:
-    """``value`` as a tensor of the dtype and device of ``like``.
+def _exp(value: Tensor | float) -> Tensor | float:
+    return value.exp() if isinstance(value, Tensor) else math.exp(value)
 
-    A number is filled in on the device: copied from the host it could not enter a CUDA graph.
-    """
-    return value.to(like) if isinstance(value, Tensor) else like.new_full((), value)
+
+def _single(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def _fitting(name: str, value: Tensor | float, x: Tensor) -> Tensor | float:
+    """``value`` in the type of ``x``, to whose shape it must broadcast, and not beyond it."""
+    if not isinstance(value, Tensor):
+        return value
+    if torch.broadcast_shapes(value.shape, x.shape) != x.shape:
+        raise ValueError(f"{name} must broadcast to {tuple(x.shape)}, got {tuple(value.shape)}")
+    return value.to(x)

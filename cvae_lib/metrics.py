@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from cvae_lib.checks import (
+    check_finite,
+    check_images,
+    check_labels,
+    evaluating,
+    same_shape,
+    whole_number,
+)
 
 SSIM_SIGMA = 1.5  # pixels
 SSIM_WINDOW = 11  # pixels: the Gaussian is cut at 3.5 σ, as scikit-image does
@@ -24,13 +33,13 @@ class Judge(Protocol):
 
 def sse(x: Tensor, y: Tensor) -> Tensor:
     """Sum of squared errors of each image pair: (B, C, H, W) in [0, 1] → (B,)."""
-    _check_pair(x, y)
+    x, y = _pair(x, y)
     return (x - y).square().flatten(1).sum(1)
 
 
 def mse(x: Tensor, y: Tensor) -> Tensor:
     """Mean squared error over the pixels of each image pair: (B, C, H, W) in [0, 1] → (B,)."""
-    _check_pair(x, y)
+    x, y = _pair(x, y)
     return (x - y).square().flatten(1).mean(1)
 
 
@@ -49,7 +58,7 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
 
     Source: Wang et al. 2004, eq. 13.
     """
-    _check_pair(x, y)
+    x, y = _pair(x, y)
     if min(x.shape[2:]) < SSIM_WINDOW:
         raise ValueError(
             f"images must be at least {SSIM_WINDOW} × {SSIM_WINDOW}, got {tuple(x.shape)}"
@@ -71,8 +80,8 @@ def thumbnail(x: Tensor, side: int) -> Tensor:
     A yardstick for reconstructions: what 3 · side² numbers keep of a colour picture without any
     learning.
     """
-    if not 1 <= side <= x.shape[-1]:
-        raise ValueError(f"side must be 1 … {x.shape[-1]} pixels, got {side}")
+    x = check_images(x)
+    side = whole_number("side", side, at_least=1, at_most=x.shape[-1])
     small = F.interpolate(x, (side, side), mode="area")
     return F.interpolate(small, x.shape[2:], mode="bilinear")
 
@@ -85,17 +94,18 @@ def frechet_distance(features_a: Tensor, features_b: Tensor) -> float:
 
     Source: Heusel et al. 2017, eq. 6.
     """
-    for features in (features_a, features_b):
+    sets = {"features_a": features_a, "features_b": features_b}
+    for name, features in sets.items():
         if features.ndim != 2 or len(features) < 2:
-            raise ValueError(f"features must be (N, D) with N ≥ 2, got {tuple(features.shape)}")
-    if features_a.shape[1] != features_b.shape[1]:
-        raise ValueError(
-            "both sets need one number of features, got "
-            f"{features_a.shape[1]} and {features_b.shape[1]}"
-        )
+            raise ValueError(f"{name} must be (N, D) with N ≥ 2, got {tuple(features.shape)}")
+        check_finite(features.cpu(), f"value of {name}")
     a, b = features_a.double(), features_b.double()
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(
+            f"both sets need one number of features, got {a.shape[1]} and {b.shape[1]}"
+        )
     shift = (a.mean(0) - b.mean(0)).square().sum()
-    cov_a, cov_b = torch.cov(a.T), torch.cov(b.T)
+    cov_a, cov_b = (torch.cov(f.T).view(2 * f.shape[1:]) for f in (a, b))  # D = 1 gives a number
     # The eigenvalues of Σ_a Σ_b are those of the symmetric Σ_a^½ Σ_b Σ_a^½, and not negative.
     root_a = _matrix_root(cov_a)
     product = root_a @ cov_b @ root_a
@@ -106,14 +116,27 @@ def frechet_distance(features_a: Tensor, features_b: Tensor) -> float:
 @torch.no_grad()
 def judge_features(judge: Judge, images: Tensor, batch_size: int = 1000) -> Tensor:
     """The judge's features of images (N, C, H, W) in [0, 1]: (N, D)."""
-    return torch.cat([judge.features(batch) for batch in images.split(batch_size)])
+    return _by_batch(judge, judge.features, images, batch_size)
 
 
 @torch.no_grad()
 def class_agreement(judge: Judge, images: Tensor, labels: Tensor, batch_size: int = 1000) -> float:
     """The share of images (N, C, H, W) in which the judge sees the label asked for (N,)."""
-    seen = torch.cat([judge(batch).argmax(1) for batch in images.split(batch_size)])
-    return float((seen == labels).float().mean())
+    logits = _by_batch(judge, judge, images, batch_size)
+    labels = check_labels(labels, logits.shape[1], len(logits)).to(logits.device)
+    return float((logits.argmax(1) == labels).float().mean())
+
+
+def _by_batch(
+    judge: Judge, look: Callable[[Tensor], Tensor], images: Tensor, batch_size: int
+) -> Tensor:
+    """What the judge makes of each image, in evaluation mode whatever mode it is in."""
+    images = check_images(images)
+    size = whole_number("batch_size", batch_size, at_least=1)
+    if not len(images):
+        raise ValueError("there are no images to judge")
+    with evaluating(judge):
+        return torch.cat([look(batch) for batch in images.split(size)])
 
 
 def obedience(
@@ -172,6 +195,7 @@ def diversity(x: Tensor, labels: Tensor) -> float:
     Raises:
         ValueError: for a label with a single example.
     """
+    labels = check_labels(labels, None, len(x)).to(x.device)
     total = 0.0
     for label in labels.unique():
         group = x[labels == label].flatten(1).double()
@@ -219,6 +243,8 @@ def _probe(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    train_labels = check_labels(train_labels, None, len(train))
+    test_labels = check_labels(test_labels, None, len(test))
     probe = make_pipeline(StandardScaler(), classifier)
     probe.fit(train.cpu().numpy(), train_labels.cpu().numpy())
     return float(probe.score(test.cpu().numpy(), test_labels.cpu().numpy()))
@@ -242,8 +268,7 @@ def _matrix_root(symmetric: Tensor) -> Tensor:
     return (vectors * values.clamp_min(0).sqrt()) @ vectors.T
 
 
-def _check_pair(x: Tensor, y: Tensor) -> None:
-    if x.ndim != 4 or x.shape != y.shape:
-        raise ValueError(
-            f"need two batches (B, C, H, W) of one shape, got {tuple(x.shape)}, {tuple(y.shape)}"
-        )
+def _pair(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    x, y = check_images(x, name="x"), check_images(y, name="y")
+    same_shape(x, y, ("x", "y"))
+    return x, y

@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from cvae_lib.checks import check_images, whole_number
+
 # Okabe and Ito's palette: told apart with any colour vision.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
 TITLE_SIZE, ROW_TITLE_SIZE = 8, 9  # points
 
 
 def plot_grid(
-    images: Tensor,
+    images: Tensor | np.ndarray,
     titles: Sequence[str] | None = None,
     *,
     columns: int | None = None,
     row_titles: Sequence[str] | None = None,
     scale: float = 1.0,
 ) -> Figure:
-    """Draw images (N, C, H, W) in [0, 1] as a grid.
+    """Draw images (N, C, H, W) in [0, 1] as a grid. Texts are shown as they are: no mathtext.
 
     Args:
         titles: one above each image; or one for each column, above the first row.
@@ -32,14 +35,12 @@ def plot_grid(
         scale: inches an image is wide.
 
     Raises:
-        ValueError: for other shapes, or titles that do not match the grid.
+        ValueError: for other images, or titles that do not match the grid.
     """
-    if images.ndim != 4 or not len(images):
-        raise ValueError(f"images must be (N, C, H, W) with N > 0, got {tuple(images.shape)}")
-    if columns is None:
-        columns = min(len(images), 10)
-    if columns < 1:
-        raise ValueError(f"columns must be at least 1, got {columns}")
+    images = check_images(images.detach().cpu() if isinstance(images, Tensor) else images)
+    if not len(images) or images.shape[1] not in (1, 3):
+        raise ValueError(f"need pictures of 1 or 3 channels, got {tuple(images.shape)}")
+    columns = whole_number("columns", min(len(images), 10) if columns is None else columns, 1)
     rows = -(-len(images) // columns)
     titles, row_titles = list(titles or []), list(row_titles or [])
     if titles and len(titles) not in (len(images), columns):
@@ -71,15 +72,15 @@ def plot_grid(
     )
     for axis in axes.flat:
         axis.set_axis_off()
-    pictures = images.detach().cpu().float().clamp(0, 1).permute(0, 2, 3, 1).squeeze(-1).numpy()
+    pictures = images.float().clamp(0, 1).permute(0, 2, 3, 1).squeeze(-1).numpy()
     for axis, picture in zip(axes.flat, pictures, strict=False):
         axis.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     for axis, title in zip(axes.flat, titles, strict=False):
-        axis.set_title(title, fontsize=TITLE_SIZE, pad=3)
+        axis.set_title(title, fontsize=TITLE_SIZE, pad=3, parse_math=False)
     for axis, title in zip(axes[:, 0], row_titles, strict=False):
         axis.annotate(
             title, (0, 0.5), (-5, 0), xycoords="axes fraction", textcoords="offset points",
-            ha="right", va="center", fontsize=ROW_TITLE_SIZE,
+            ha="right", va="center", fontsize=ROW_TITLE_SIZE, parse_math=False,
         )  # fmt: skip
     return _finished(figure)
 
@@ -98,7 +99,7 @@ def plot_history(rows: Sequence[dict[str, float]]) -> Figure:
     for axis, term in zip(axes.flat, terms, strict=True):
         for prefix, label, colour in (("", "training", 0), ("valid_", "validation", 1)):
             values = [row[prefix + term] for row in rows]
-            axis.plot(epochs, values, marker=".", color=COLOURS[colour], label=label)
+            axis.plot(epochs, values, marker=".", color=PALETTE[colour], label=label)
         axis.set(title=term, xlabel="epoch")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axis.grid(alpha=0.3)
@@ -121,20 +122,22 @@ def plot_bars(
     width = max(bar_width * len(values) + 1.3, _text_size(title or "", 12)[0])
     figure, axis = plt.subplots(figsize=(width, 3), layout="constrained")
     whiskers = [errors[name] for name in values] if errors else None
-    colours = [COLOURS[i % len(COLOURS)] for i in range(len(values))]
-    bars = axis.bar(list(values), list(values.values()), yerr=whiskers, capsize=4, color=colours)
+    colours = [PALETTE[i % len(PALETTE)] for i in range(len(values))]
+    places = range(len(values))
+    bars = axis.bar(places, list(values.values()), yerr=whiskers, capsize=4, color=colours)
+    axis.set_xticks(places, list(values), parse_math=False)
     axis.bar_label(bars, fmt="%.4g", padding=3)
     axis.margins(y=0.15)
     axis.set_ylabel(ylabel)
     if title:
-        figure.suptitle(title, fontsize=12)
+        figure.suptitle(title, fontsize=12, parse_math=False)
     axis.spines[["top", "right"]].set_visible(False)
     return _finished(figure)
 
 
 def _text_size(text: str, size: float) -> tuple[float, float]:
     """Width and height in inches of (several lines of) text of ``size`` points, with a margin."""
-    lines = text.split("\n")
+    lines = text.replace("$", r"\$").split("\n")  # else a TextPath takes them for mathtext
     extents = [TextPath((0, 0), line, size=size).get_extents() for line in lines if line]
     width = max((box.x1 for box in extents), default=0.0)
     return 1.06 * width / 72 + 0.12, len(lines) * 1.25 * size / 72 + 0.05

@@ -103,7 +103,7 @@ def test_width_scales_the_deviations_and_leaves_the_means(images: ImageSet) -> N
 
 @pytest.mark.parametrize("width", [0.0, -1.0, float("nan")])
 def test_wrong_width(width: float, images: ImageSet) -> None:
-    with pytest.raises(ValueError, match=f"width must be positive, got {width}"):
+    with pytest.raises(ValueError, match=f"width must be finite and above 0, got {width}"):
         fit_prior(VAE(4), images, width)
 
 
@@ -165,8 +165,24 @@ def test_tsne_keeps_neighbours_and_repeats_itself(generator: torch.Generator) ->
 
 @pytest.mark.parametrize("perplexity", [0, -5, 8, float("nan")])
 def test_tsne_needs_more_codes_than_neighbours(perplexity: float) -> None:
-    with pytest.raises(ValueError, match=f"below the number of codes, 8, got {perplexity}"):
+    with pytest.raises(ValueError, match=f"perplexity must be .* got {perplexity}"):
         tsne(torch.randn(8, 3), perplexity)
+    with pytest.raises(ValueError, match=r"codes must be \(N, D\), got \(8,\)"):
+        tsne(torch.randn(8), 3)
+
+
+def test_numbers_of_numpy_do(generator: torch.Generator) -> None:
+    codes = torch.randn(12, 3, generator=generator)
+    three, two = np.int64(3), np.int64(2)
+    assert torch.equal(tsne(codes, np.float32(3), seed=two), tsne(codes, 3, seed=2))
+    assert torch.equal(traverse(codes[0], two, np.array([0.5, 1])), traverse(codes[0], 2, [0.5, 1]))
+    walk = interpolate(codes[0], codes[1], three)
+    assert torch.equal(walk, interpolate(codes[0], codes[1], 3))
+
+
+def test_nothing_to_encode(images: ImageSet) -> None:
+    with pytest.raises(ValueError, match="nothing to encode: the set has no images"):
+        encode_set(VAE(4), images.first(0))
 
 
 def test_traverse_moves_one_unit_of_a_copy(generator: torch.Generator) -> None:
@@ -175,9 +191,11 @@ def test_traverse_moves_one_unit_of_a_copy(generator: torch.Generator) -> None:
     walked = traverse(z, 2, values)
     assert torch.equal(walked[:, 2], values) and torch.equal(z, before)
     assert torch.equal(walked[:, [0, 1, 3]], z[[0, 1, 3]].expand(3, 3))
-    for unit in (-1, 4):
-        with pytest.raises(ValueError, match=f"unit must be 0 … 3, got {unit}"):
+    for unit, bound in ((-1, "least 0"), (4, "most 3")):
+        with pytest.raises(ValueError, match=f"unit must be at {bound}, got {unit}"):
             traverse(z, unit, values)
+    with pytest.raises(ValueError, match=r"one code \(D,\) and values \(S,\), got \(2, 4\) and"):
+        traverse(z.expand(2, 4), 1, values)
 
 
 @pytest.mark.parametrize("spherical", [False, True])
@@ -207,7 +225,9 @@ def test_an_arc_between_codes_of_one_direction_is_a_line() -> None:
 
 def test_wrong_walks() -> None:
     z = torch.tensor([1.0, -2.0])
-    with pytest.raises(ValueError, match="at least 2 steps, its ends, got 1"):
+    with pytest.raises(ValueError, match="steps must be at least 2, got 1"):
         interpolate(z, z, 1)
+    with pytest.raises(ValueError, match=r"start and end must have one shape, got \(2,\) and \(1,"):
+        interpolate(z, z[:1], 3)
     with pytest.raises(ValueError, match="opposite codes"):
         interpolate(z, -z, 3, spherical=True)

@@ -344,6 +344,57 @@ def test_active_units_reject_a_single_example() -> None:
         losses.active_units(torch.randn(1, 5))
 
 
+# What may be handed in
+
+
+@pytest.mark.parametrize("shape", [(8,), (1, 8), (8, 2)])
+def test_what_is_compared_does_not_broadcast(shape: tuple[int, ...]) -> None:
+    x, other = doubles(8, 1).sigmoid(), doubles(*shape)
+    for loss in (losses.bernoulli_nll, losses.gaussian_nll, losses.optimal_logvar):
+        with pytest.raises(ValueError, match=r"must have one shape, got \(8, 1\) and \("):
+            loss(x, other)
+    with pytest.raises(ValueError, match="mu_q and logvar_q must have one shape"):
+        losses.gaussian_kl(x, other)
+
+
+def test_a_variance_or_a_prior_broadcasts_to_the_data_and_not_beyond() -> None:
+    x, mean = doubles(8, 1), doubles(8, 1, seed=1)
+    assert losses.gaussian_nll(x, mean, doubles(1)).shape == (8,)
+    assert losses.gaussian_kl(x, mean, doubles(8, 1), doubles(1)).shape == (8,)
+    with pytest.raises(ValueError, match=r"logvar must broadcast to \(8, 1\), got \(8,\)"):
+        losses.gaussian_nll(x, mean, doubles(8))
+    for name in ("mu_p", "logvar_p"):
+        with pytest.raises(ValueError, match=rf"{name} must broadcast to \(8, 1\), got \(8,\)"):
+            losses.gaussian_kl(x, mean, **{name: doubles(8)})
+
+
+def test_pixels_outside_the_unit_interval_have_no_cross_entropy() -> None:
+    x, logits = torch.rand(2, 1, 4, 4), torch.zeros(2, 1, 4, 4)
+    with pytest.raises(ValueError, match=r"x must lie in \[0, 1\], got .*: \(x \+ 1\) / 2 brings"):
+        losses.bernoulli_nll(2 * x - 1, logits)
+    with pytest.raises(ValueError, match=r"got torch.uint8 .*: use to_unit\(images\)"):
+        losses.bernoulli_nll((255 * x).byte(), logits)
+
+
+@pytest.mark.parametrize("loss", [losses.bernoulli_nll, losses.gaussian_nll])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("both", [True, False])
+def test_half_precision_is_summed_in_single(loss, dtype: torch.dtype, both: bool) -> None:
+    x, mean = torch.rand(4, 1, 28, 28).to(dtype), torch.randn(4, 1, 28, 28)
+    mean = mean.to(dtype) if both else mean
+    nll = loss(x, mean)
+    assert nll.dtype == torch.float32
+    assert torch.equal(nll, loss(x.float(), mean.float()))
+
+
+def test_a_half_precision_code_has_a_single_precision_kl() -> None:
+    mu, logvar = torch.randn(2, 4, 300).bfloat16()
+    kl = losses.gaussian_kl(mu, logvar)
+    assert torch.equal(kl, losses.gaussian_kl(mu.float(), logvar.float()))
+    log_p = losses.gaussian_log_prob(mu)
+    assert torch.equal(log_p, losses.gaussian_log_prob(mu.float()))
+
+
 @pytest.mark.parametrize("samples", [0, -2])
 def test_no_samples(samples: int) -> None:
     mu = torch.zeros(2, 2)

@@ -24,7 +24,7 @@ from cvae_lib.metrics import (
     ssim,
     thumbnail,
 )
-from cvae_lib.models import FashionJudge
+from cvae_lib.models import FashionJudge, SceneJudge
 
 
 def pairs(channels: int, height: int = 28, width: int = 28) -> tuple[Tensor, Tensor]:
@@ -97,10 +97,26 @@ def test_squared_errors_by_hand() -> None:
 
 @pytest.mark.parametrize("measure", [sse, mse, psnr, ssim])
 def test_pairs_must_be_batches_of_one_shape(measure) -> None:
-    with pytest.raises(ValueError, match=r"of one shape, got \(2, 1, 28, 28\), \(1, 1, 28, 28\)"):
+    with pytest.raises(ValueError, match=r"x and y .* got \(2, 1, 28, 28\) and \(1, 1, 28, 28\)"):
         measure(torch.zeros(2, 1, 28, 28), torch.zeros(1, 1, 28, 28))
-    with pytest.raises(ValueError, match=r"got \(28, 28\), \(28, 28\)"):
+    with pytest.raises(ValueError, match=r"x must be float \(B, C, H, W\) .* \(28, 28\)"):
         measure(torch.zeros(28, 28), torch.zeros(28, 28))
+
+
+@pytest.mark.parametrize("measure", [sse, mse, psnr, ssim, lambda x, y: thumbnail(y, 4)], ids=repr)
+def test_pixels_must_lie_in_the_unit_interval(measure) -> None:
+    x, y = pairs(1)
+    with pytest.raises(ValueError, match=r"got torch.uint8 .*: use to_unit\(images\)"):
+        measure((255 * x).byte(), (255 * y).byte())
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\], got .*: \(x \+ 1\) / 2"):
+        measure(x, 2 * y - 1)
+    with pytest.raises(ValueError, match="example 3 has the value nan"):
+        measure(x, y.index_fill(0, torch.tensor(3), math.nan))
+
+
+def test_measures_take_arrays() -> None:
+    x, y = pairs(3)
+    assert torch.equal(ssim(x.numpy(), y.numpy()), ssim(x, y))  # type: ignore[arg-type]
 
 
 def test_ssim_needs_room_for_its_window() -> None:
@@ -164,6 +180,22 @@ def test_frechet_distance_needs_two_examples(shape: tuple[int, ...]) -> None:
         frechet_distance(torch.zeros(shape), features(5, 0))
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_frechet_distance_names_the_set_and_the_value_that_is_not_finite(value: float) -> None:
+    a, b = features(5, 0), features(5, 1)
+    b[3, 2] = value
+    with pytest.raises(ValueError, match=f"example 3 has the value {value}: .* features_b must"):
+        frechet_distance(a, b)
+    with pytest.raises(ValueError, match=f"example 3 has the value {value}: .* features_a must"):
+        frechet_distance(b, a)
+
+
+def test_frechet_distance_of_one_feature() -> None:
+    a, b = features(50, 0)[:, :1], features(60, 1)[:, :1]
+    expected = (a.mean() - b.mean()) ** 2 + (a.std() - b.std()) ** 2
+    assert frechet_distance(a, b) == pytest.approx(float(expected), rel=1e-9)
+
+
 def test_frechet_distance_needs_one_feature_space() -> None:
     with pytest.raises(ValueError, match=r"one number of features, got 6 and 4"):
         frechet_distance(features(5, 0), torch.zeros(5, 4))
@@ -215,6 +247,42 @@ def test_a_network_can_judge() -> None:
     assert class_agreement(judge, images, labels, batch_size=2) == 1.0
 
 
+def test_the_judge_is_in_evaluation_mode_and_left_as_it_was(generator) -> None:
+    torch.manual_seed(0)
+    judge = SceneJudge(width=4).train()
+    before = {name: value.clone() for name, value in judge.state_dict().items()}
+    images = torch.rand(6, 3, 32, 32, generator=generator)
+    found = [judge_features(judge, images, batch_size=size) for size in (2, 6)]
+    torch.testing.assert_close(*found)
+    assert judge.training and all(layer.training for layer in judge.modules())
+    assert all(torch.equal(value, before[name]) for name, value in judge.state_dict().items())
+    torch.testing.assert_close(found[0], judge.eval().features(images).detach())
+
+
+def test_agreement_uses_the_evaluation_mode(generator) -> None:
+    torch.manual_seed(0)
+    judge = FashionJudge(width=4).eval()
+    images = torch.rand(40, 1, 28, 28, generator=generator)
+    labels = judge(images).argmax(1)
+    assert class_agreement(judge.train(), images, labels, batch_size=7) == 1.0
+    assert judge.training
+
+
+def test_the_judge_is_asked_of_images_with_a_label_each() -> None:
+    labels = torch.arange(10)
+    images = (labels / 10).view(10, 1, 1, 1).expand(10, 1, 4, 4)
+    assert class_agreement(GreyJudge(), images, labels.tolist()) == 1.0  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"shape \(10,\), got torch.int64 \(10, 1\)"):
+        class_agreement(GreyJudge(), images, labels[:, None])
+    with pytest.raises(ValueError, match="label 10 is out of range: known are 0 … 9"):
+        class_agreement(GreyJudge(), images, labels + 1)
+    for judged in (judge_features, lambda *of: class_agreement(*of, labels)):
+        with pytest.raises(ValueError, match="use to_unit"):
+            judged(GreyJudge(), (255 * images).byte())
+        with pytest.raises(ValueError, match="no images to judge"):
+            judged(GreyJudge(), images[:0])
+
+
 # Diversity
 
 
@@ -233,6 +301,8 @@ def test_diversity_looks_within_labels_only() -> None:
     assert diversity(images, labels) == 0
     with pytest.raises(ValueError, match="label 3 has a single example"):
         diversity(images[:3], labels[:3])
+    with pytest.raises(ValueError, match=r"shape \(4,\), got torch.int64 \(4, 1\)"):
+        diversity(images, labels[:, None])
 
 
 # Likelihood
@@ -340,5 +410,5 @@ def test_a_thumbnail_keeps_means_and_loses_detail(generator: torch.Generator) ->
     torch.testing.assert_close(flat, x.mean((2, 3), keepdim=True).expand_as(x))
     errors = [float(sse(x, thumbnail(x, side)).mean()) for side in (1, 4, 16, 32)]
     assert errors == sorted(errors, reverse=True) and errors[-1] == 0
-    with pytest.raises(ValueError, match=r"side must be 1 … 32 pixels, got 33"):
+    with pytest.raises(ValueError, match="side must be at most 32, got 33"):
         thumbnail(x, 33)

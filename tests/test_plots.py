@@ -14,7 +14,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from torch import Tensor
 
-from cvae_lib.plots import COLOURS, plot_bars, plot_grid, plot_history
+from cvae_lib.plots import PALETTE, plot_bars, plot_grid, plot_history
 
 LONG = "asked: a pair of black ankle boots"
 
@@ -99,11 +99,43 @@ def test_grid_shows_the_pixels(channels: int, height: int, width: int) -> None:
 
 
 def test_grid_takes_what_models_return() -> None:
-    x = (2 * pictures(2) - 0.5).requires_grad_()
+    x = (pictures(2, channels=3) * 1.0001 - 0.00005).requires_grad_()  # a resize rounds
     (first, _) = shown(plot_grid(x))
     drawn = torch.as_tensor(first.images[0].get_array())
-    assert drawn.min() == 0 and drawn.max() == 1  # clamped
+    assert drawn.min() >= 0 and drawn.max() <= 1  # clamped, or matplotlib warns
     plot_grid(pictures(2).bfloat16())
+    (from_array,) = shown(plot_grid(pictures(1).numpy()))
+    assert torch.equal(torch.as_tensor(from_array.images[0].get_array()), pictures(1)[0, 0])
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        ((255 * pictures(2)).byte(), r"torch.uint8 .*: use to_unit\(images\)"),
+        (255 * pictures(2), "divide by 255"),
+        (2 * pictures(2) - 1, r"\(x \+ 1\) / 2"),
+        (pictures(2).index_fill(2, torch.tensor(0), float("nan")), "example 0 has the value nan"),
+    ],
+)
+def test_grid_of_other_pixels(x: Tensor, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        plot_grid(x)
+
+
+MONEY = "$5_ and 6^$"
+
+
+def test_dollars_are_dollars() -> None:
+    figure = plot_grid(pictures(2), [MONEY, r"\$x^2$"], columns=2, row_titles=[MONEY], scale=0.5)
+    assert_readable(figure)
+    plain = plot_grid(pictures(2), ["a5_ and 6^a", "short"], columns=2, row_titles=["a5_ and 6^a"])
+    wide = plot_grid(pictures(2), [MONEY, "short"], columns=2, row_titles=[MONEY])
+    assert wide.get_figwidth() == pytest.approx(plain.get_figwidth(), rel=0.05)
+    bars = plot_bars({MONEY: 1.0, "b": 2.0}, ylabel="y", title=MONEY)
+    assert_readable(bars, *bars.axes[0].get_xticklabels())
+    for drawn in (figure, bars):
+        written = [*texts(drawn), *(t for axis in drawn.axes for t in axis.get_xticklabels())]
+        assert not any(text.get_parse_math() for text in written if "$" in text.get_text())
 
 
 def test_titles_one_for_each_image() -> None:
@@ -133,9 +165,9 @@ def test_no_title_is_cropped(scale: float, titles: list[str]) -> None:
         assert_readable(figure)
 
 
-@pytest.mark.parametrize("shape", [(28, 28), (1, 28, 28), (0, 1, 28, 28)])
+@pytest.mark.parametrize("shape", [(28, 28), (1, 28, 28), (0, 1, 28, 28), (1, 2, 28, 28)])
 def test_grid_of_no_images(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"\(N, C, H, W\) with N > 0, got \(" + str(shape)[1:-1]):
+    with pytest.raises(ValueError, match=r"got .*\(" + str(shape)[1:-1]):
         plot_grid(torch.zeros(shape))
 
 
@@ -218,9 +250,9 @@ def test_no_word_of_the_bars_is_cropped(names: list[str], title: str | None) -> 
 
 
 def test_more_bars_than_colours() -> None:
-    figure = plot_bars({str(i): i for i in range(len(COLOURS) + 2)}, ylabel="y")
+    figure = plot_bars({str(i): i for i in range(len(PALETTE) + 2)}, ylabel="y")
     bars = figure.axes[0].patches
-    assert bars[0].get_facecolor() == bars[len(COLOURS)].get_facecolor()
+    assert bars[0].get_facecolor() == bars[len(PALETTE)].get_facecolor()
 
 
 def test_no_bars() -> None:

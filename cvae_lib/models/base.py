@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cvae_lib import losses
+from cvae_lib.checks import check_finite
 
 Likelihood = Literal["bernoulli", "binarised", "gaussian", "optimal-sigma"]
 
@@ -263,17 +264,3 @@ def film(features: Tensor, scale_and_shift: Tensor) -> Tensor:
     gamma, beta = scale_and_shift[..., None, None].chunk(2, dim=1)
     maps = features if features.ndim == 4 else features.view(*gamma.shape[:2], -1, 1)
     return ((1 + gamma) * maps + beta).view_as(features)
-
-
-def check_finite(x: Tensor, part: str = "pixel") -> None:
-    """Raise ValueError, naming the first bad example, unless every value is finite.
-
-    On the CPU only: elsewhere the check would stop the device (and `fit` watches the loss).
-    """
-    if x.device.type != "cpu" or torch.compiler.is_compiling():
-        return
-    bad = ~torch.isfinite(x).flatten(1).all(1)
-    if bad.any():
-        row = int(bad.nonzero()[0])
-        value = float(x[row][~x[row].isfinite()][0])
-        raise ValueError(f"example {row} has the value {value}: every {part} must be finite")

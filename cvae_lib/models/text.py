@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cvae_lib.models.base import BaseVAE, Likelihood, check_finite, film
+from cvae_lib.checks import check_finite
+from cvae_lib.models.base import BaseVAE, Likelihood, film
 
 Conditioning = Literal["none", "concat", "add", "film"]
 CONDITIONINGS = ("none", "concat", "add", "film")
