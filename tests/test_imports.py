@@ -16,7 +16,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checks": set(),
     "checkpoint": set(),
     "data": {"checkpoint"},
-    "corpus": {"data", "encoders", "scale"},
+    "corpus": {"checks", "data", "encoders", "scale"},
     "encoders": {"text"},
     "inception": {"data"},
     "latent": {"checks", "data", "losses", "models"},
