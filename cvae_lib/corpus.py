@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from cvae_lib.checks import whole_number
 from cvae_lib.data import CaptionedSet, DataError, coco_captions, download_coco
 from cvae_lib.data.containers import TextEncoder
 from cvae_lib.data.scenes import scenes
@@ -47,6 +48,8 @@ def load_corpus(
         train_scenes, test_scenes: how many are drawn, of the splits "train" and "test".
         encoder: of the scenes' captions; a `HashingTextEncoder` if None.
     """
+    train_scenes = whole_number("train_scenes", train_scenes, at_least=1)
+    test_scenes = whole_number("test_scenes", test_scenes, at_least=1)
     reason = f"scale {scale.name}"
     if scale.name == "gpu" or os.environ.keys() >= VARIABLES:
         try:

@@ -38,6 +38,7 @@ def interval(values: Sequence[float]) -> Interval:
         raise ValueError(f"an interval needs at least 2 runs, got {len(values)}")
     from scipy.stats import t  # seconds to import
 
+    values = [float(value) for value in values]  # tensors and NumPy's numbers, too
     error = statistics.stdev(values) / math.sqrt(len(values))
     return Interval(statistics.fmean(values), float(t.ppf(0.975, len(values) - 1)) * error)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 from collections.abc import Callable, Iterable, Mapping
+from numbers import Integral, Real
 from typing import Any, Protocol
 
 import ipywidgets
@@ -47,14 +48,13 @@ def table(rows: Iterable[Mapping[str, Any]]) -> HTML:
     rows = list(rows)
     if not rows:
         raise ValueError("the table has no rows")
-    head = "".join(_cell("th", name, rows[0][name]) for name in rows[0])
-    body = "".join(
-        "<tr>"
-        + "".join(_cell("td", row.get(name, ""), rows[0][name]) for name in rows[0])
-        + "</tr>"
-        for row in rows
-    )
-    return HTML(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+    columns = rows[0].items()
+    head = "".join(_cell("th", name, first) for name, first in columns)
+    body = [
+        "".join(_cell("td", row.get(name, ""), first) for name, first in columns) for row in rows
+    ]
+    lines = "".join(f"<tr>{cells}</tr>" for cells in body)
+    return HTML(f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>")
 
 
 def explore(draw: Callable[..., Figure], **controls: ipywidgets.Widget) -> ipywidgets.VBox:
@@ -62,10 +62,7 @@ def explore(draw: Callable[..., Figure], **controls: ipywidgets.Widget) -> ipywi
 
     Args:
         draw: takes the controls' values by name and returns a figure.
-        controls: ipywidgets with a ``value``, such as `ipywidgets.FloatSlider`.
-
-    Raises:
-        ValueError: without a control; a figure that never changes needs no widget.
+        controls: ipywidgets with a ``value``, such as `ipywidgets.FloatSlider`; at least one.
     """
     if not controls:
         raise ValueError("explore needs at least one control, such as x=ipywidgets.FloatSlider()")
@@ -93,15 +90,10 @@ def prompt_box(
     Args:
         model: a conditional model of `cvae_lib.models`.
     """
-    field = ipywidgets.Text(
-        value=text,
-        description="Text",
-        continuous_update=False,
-        layout=ipywidgets.Layout(width="100%", max_width="32rem"),
-    )
-    slider = ipywidgets.IntSlider(
-        value=seed, min=0, max=max(99, seed), description="Seed", continuous_update=False
-    )
+    layout = ipywidgets.Layout(width="100%", max_width="32rem")
+    field = ipywidgets.Text(text, description="Text", continuous_update=False, layout=layout)
+    slider = ipywidgets.IntSlider(seed, 0, max(99, seed), description="Seed")
+    slider.continuous_update = False
     picture = _picture()
     said = ipywidgets.Label()  # shows its value as text, whatever was typed
 
@@ -110,21 +102,17 @@ def prompt_box(
         try:
             images, labels = text_to_images(model, field.value, n, generator)
         except ValueError as error:
-            said.value = str(error)
-            picture.layout.display = "none"
+            said.value, picture.layout.display = str(error), "none"
             return
-        names = [list(SYNONYMS)[label] for label in labels]
-        said.value = f"drawn: {', '.join(names[:MAX_ROWS])}"
-        if len(names) > MAX_ROWS:
-            said.value += f" (the first {MAX_ROWS} of {len(names)} garments)"
-        figure = plot_grid(
-            images[:MAX_ROWS].flatten(0, 1), columns=n, row_titles=names[:MAX_ROWS], scale=0.9
-        )
-        picture.value = _png(figure)
+        names = [list(SYNONYMS)[label] for label in labels[:MAX_ROWS]]
+        more = f" (the first {MAX_ROWS} of {len(labels)} garments)"
+        said.value = f"drawn: {', '.join(names)}" + more * (len(labels) > MAX_ROWS)
+        pictures = images[:MAX_ROWS].flatten(0, 1)
+        picture.value = _png(plot_grid(pictures, columns=n, row_titles=names, scale=0.9))
         picture.layout.display = None
 
-    field.observe(draw, names="value")
-    slider.observe(draw, names="value")
+    for control in (field, slider):
+        control.observe(draw, names="value")
     draw()
     return ipywidgets.VBox([field, slider, said, picture])
 
@@ -146,10 +134,11 @@ def _box(content: str, colour: str) -> HTML:
 
 def _cell(tag: str, value: Any, first: Any) -> str:
     """A cell of the column whose first value is ``first``: numbers stand at the right."""
-    if isinstance(value, float):
-        value = f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3f}"
-    elif isinstance(value, int):
-        value = f"{value:,}"
-    side = "right" if isinstance(first, int | float) else "left"
+    if isinstance(value, Integral):
+        value = f"{int(value):,}"
+    elif isinstance(value, Real):
+        number = float(value)
+        value = f"{number:,.1f}" if abs(number) >= 10 else f"{number:.3f}"
+    side = "right" if isinstance(first, Real) else "left"
     style = f"text-align: {side}; padding: 0.2rem 0.9rem 0.2rem 0"
     return f'<{tag} style="{style}">{html.escape(str(value))}</{tag}>'

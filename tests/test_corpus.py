@@ -90,3 +90,10 @@ def test_no_photo_is_fetched_without_clip(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(corpus, "ClipTextEncoder", absent)
     found = load_corpus(SCALES["gpu"], 16, 2, 1)
     assert not found.photos and "no CLIP" in found.about
+
+
+def test_a_count_of_scenes_is_refused_before_a_photo_is_sought(clip: None) -> None:
+    with pytest.raises(TypeError, match=r"test_scenes must be a whole number, got 2\.5"):
+        load_corpus(SCALES["gpu"], 16, 2, 2.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="train_scenes must be at least 1, got 0"):
+        load_corpus(SCALES["gpu"], 16, 0, 1)

@@ -18,7 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"checks"},
     "distributed": set(),
     "data": {"checkpoint"},
-    "corpus": {"data", "encoders", "scale"},
+    "corpus": {"checks", "data", "encoders", "scale"},
     "encoders": {"text"},
     "inception": {"data"},
     "latent": {"checks", "data", "losses", "models"},

@@ -3,7 +3,9 @@
 import statistics
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from cvae_lib import records
@@ -16,6 +18,12 @@ def test_interval_is_students() -> None:
     )
     mean, half_width = records.interval(values)
     assert (mean - half_width, mean + half_width) == pytest.approx((low, high))
+
+
+def test_interval_takes_tensors_and_arrays() -> None:
+    expected = records.interval([1.0, 2.5, 3.0])
+    assert records.interval(torch.tensor([1.0, 2.5, 3.0])) == expected  # type: ignore[arg-type]
+    assert records.interval(np.array([1, 2.5, 3], np.float32)) == expected  # type: ignore[arg-type]
 
 
 def test_one_run_has_no_spread() -> None:

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import ipywidgets
 import matplotlib.image
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -89,6 +90,12 @@ def test_a_table_rounds_and_keeps_the_order_of_columns() -> None:
         ["a", "12.3", "0.765", "55,000"],
         ["b", "9.877", "-0.500", ""],
     ]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    source = table([{"n": np.int64(55000), "x": np.float32(1 / 3), "y": np.float64(12.345)}]).data
+    assert Cells(source).rows[1] == ["55,000", "0.333", "12.3"]
+    assert "left" not in source
 
 
 def test_a_table_shows_markup_as_text() -> None:
