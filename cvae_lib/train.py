@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 from cvae_lib import losses, plots
 from cvae_lib.checkpoint import CheckpointError, read_tensors, write_tensors
 from cvae_lib.data.containers import DataSet, to_unit
+from cvae_lib.files import user_path
 from cvae_lib.processes import Processes
 
 # objective(model, x, condition, generator, beta) → {"loss": (B,), any further terms: (B,)}
@@ -158,7 +159,7 @@ def fit(
     """
     with _own_randomness(config.seed):
         run = _Run(model, train_set, valid_set, config, objective, about or {})
-        path = Path(checkpoint) if checkpoint is not None else None
+        path = user_path(checkpoint) if checkpoint is not None else None
         if path and run.processes.from_main(lambda: resume and path.exists()):
             run.restore(path)
         _train(run, path, progress, on_epoch)

@@ -12,13 +12,13 @@ from cvae_lib.data.containers import (
 from cvae_lib.data.download import download_coco
 from cvae_lib.data.fashion import (
     FASHION_CLASSES,
-    DataError,
     ToyDataWarning,
     fashion_mnist,
     find_fashion_mnist,
 )
 from cvae_lib.data.scenes import draw_scene, render, write_scenes
 from cvae_lib.data.toy import draw_garments, toy_garments
+from cvae_lib.files import DataError
 
 __all__ = [
     "FASHION_CLASSES",

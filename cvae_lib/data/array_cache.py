@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from cvae_lib.checkpoint import CheckpointError, write_atomically
-from cvae_lib.data.fashion import DataError
+from cvae_lib.files import DataError, write_atomically
 
 FORMAT = "cvae_lib array 1"
 ARRAY, JOURNAL, MANIFEST = "array.npy", "journal", "manifest.json"
@@ -134,7 +133,7 @@ def _open(
         fits = fits and (array.shape, array.dtype) == (shape, dtype)
         if fits and (folder / ARRAY).stat().st_mtime_ns != manifest["mtime_ns"]:
             fits = _intact(array, chunks)
-            with contextlib.suppress(CheckpointError):  # a copy: hash it once
+            with contextlib.suppress(OSError):  # a copy: hash it once
                 if fits:
                     _write_manifest(folder, manifest)
     except (FileNotFoundError, ValueError, KeyError, TypeError, EOFError):

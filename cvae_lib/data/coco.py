@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from cvae_lib.data.array_cache import cached_array, sha256
 from cvae_lib.data.containers import CaptionedSet, TextEncoder
-from cvae_lib.data.fashion import DataError, cache_root
+from cvae_lib.files import DataError, cache_root, user_path
 
 VERSION = 1  # of the cached arrays: raise it if the same files give other arrays or other chunks
 CHUNK = 256  # photos that are decoded, written and vouched for together
@@ -195,7 +195,7 @@ def coco_images(
 
 def coco_root(root: str | Path | None = None) -> Path:
     """Return ``root``, else ``$CVAE_COCO_ROOT``, else the folder in the user's cache."""
-    return Path(root or os.environ.get("CVAE_COCO_ROOT") or cache_root() / "coco").expanduser()
+    return user_path(root or os.environ.get("CVAE_COCO_ROOT") or cache_root() / "coco")
 
 
 def annotation_file(split: str, root: str | Path | None = None) -> Path:
@@ -343,4 +343,4 @@ def _entries(path: Path, tree: Any, name: str, fields: dict[str, type]) -> Itera
 
 
 def _cache(cache: str | Path | None) -> Path:
-    return Path(cache or cache_root() / "coco-arrays").expanduser()
+    return user_path(cache or cache_root() / "coco-arrays")

@@ -16,9 +16,8 @@ from pathlib import Path
 from filelock import FileLock
 from tqdm import tqdm
 
-from cvae_lib.checkpoint import write_atomically
 from cvae_lib.data.coco import coco_root, is_inside, parse_captions
-from cvae_lib.data.fashion import DataError
+from cvae_lib.files import DataError, write_atomically
 
 BASE = "http://images.cocodataset.org"  # it has no certificate of its own: the hashes below vouch
 ARCHIVES = {  # bytes, SHA-256

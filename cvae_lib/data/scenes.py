@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cvae_lib.checkpoint import write_atomically
 from cvae_lib.data.containers import CaptionedSet, TextEncoder
+from cvae_lib.files import user_path, write_atomically
 
 Words = dict[str, tuple[str, ...]]  # a name → the words for it, the name first
 
@@ -263,7 +263,7 @@ def write_scenes(
     Returns:
         The annotation file, which is written last: where it is, all pictures are.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     (folder / split).mkdir(parents=True, exist_ok=True)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
