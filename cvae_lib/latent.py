@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cvae_lib.data.containers import CaptionedSet, ImageSet, to_unit
+from cvae_lib.data.sets import CaptionedSet, ImageSet, to_unit
 from cvae_lib.losses import reparameterize
 from cvae_lib.models import BaseVAE, TextConditionalVAE
 

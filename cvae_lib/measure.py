@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from cvae_lib import losses, metrics, models
-from cvae_lib.data.containers import CaptionedSet, ImageSet, to_unit
+from cvae_lib.data.sets import CaptionedSet, ImageSet, to_unit
 from cvae_lib.models import VAE, FashionJudge, SceneJudge, TextConditionalVAE
 
 SAMPLES = 10_000  # drawn garments behind class agreement and Fréchet distance
-PLACED = 1  # of a scene's five captions: names and places everything
 BATCH = 250  # scenes at once
 
 
@@ -79,7 +78,7 @@ def measure_scenes(
     model.eval()
     truths = data.truths or ()
     seen = data.subset(np.array([not truth["unseen"] for truth in truths]))
-    conditions = torch.from_numpy(np.asarray(seen.vectors[seen.first[:-1]], np.float32))
+    conditions = seen.text_vectors()
     result = _reconstruction(model, _scene_batches(model, seen, conditions), seed)
     result["sse_per_pixel"] = result.pop("sse") / seen.images[0, 0].size
     real = torch.cat([judge.features(x) for x, _ in _scene_batches(judge, seen, conditions)])
@@ -115,11 +114,10 @@ def draw_placed(
     """A picture (N, 3, S, S) for each scene, from the caption that names and places its things."""
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
-    texts = torch.from_numpy(np.asarray(data.vectors[data.first[:-1] + PLACED], np.float32))
     return torch.cat(
         [
             model.sample(batch.to(device), generator, fitted_prior=fitted_prior)
-            for batch in texts.split(BATCH)
+            for batch in data.text_vectors("placed").split(BATCH)
         ]
     )
 

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from cvae_lib import models
 from cvae_lib.checkpoint import CheckpointError, read_tensors, write_tensors
 from cvae_lib.data import CaptionedSet, ImageSet, TextEncoder, fashion_mnist
-from cvae_lib.data.containers import about_encoder
 from cvae_lib.data.scenes import joined, scenes
+from cvae_lib.data.sets import about_encoder
 from cvae_lib.encoders import HashingTextEncoder
 from cvae_lib.files import user_path, write_atomically
 from cvae_lib.latent import fit_prior, fit_text_prior

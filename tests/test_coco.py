@@ -249,8 +249,8 @@ def test_captions_are_grouped_by_image_and_images_sorted_by_id(tmp_path: Path) -
     write_coco(tmp_path, shades, captions, "train", images=images, info=info)
     encoder = LengthEncoder()
     drawn = coco_captions("train", 8, tmp_path, encoder=encoder)
-    assert drawn.captions == ["a one", "a two words", "b one", "b two", "c one"] == encoder.seen
-    assert drawn.first.tolist() == [0, 2, 4, 5] and drawn.first.dtype == np.int64
+    assert drawn.texts == ["a one", "a two words", "b one", "b two", "c one"] == encoder.seen
+    assert drawn.starts.tolist() == [0, 2, 4, 5] and drawn.starts.dtype == np.int64
     assert drawn.images[:, 0, 0, 0].tolist() == [80, 160, 0]
     assert drawn.vectors.dtype == np.float16 and drawn.vectors[1].tolist() == [11, 3]
     assert drawn.truths == [{"at": 10}, {"at": 20}, {"at": 30}]
@@ -414,7 +414,7 @@ def test_vectors_are_checked(factor: Any, tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_lone_surrogate_reaches_nobody(tmp_path: Path) -> None:
     write_coco(tmp_path, plain(1), [(1, "a \ud800 cat")])
     found = coco_captions("val2017", 8, tmp_path, encoder=LengthEncoder())
-    assert found.captions == ["a ? cat"]
+    assert found.texts == ["a ? cat"]
 
 
 # What is kept.

@@ -164,18 +164,18 @@ def test_scenes_in_memory() -> None:
     data = scenes("train", 12, 32, encoder=CountingEncoder())
     assert data.images.shape == (12, 3, 32, 32) and not data.real
     assert data.vectors.shape == (60, 1) and data.vectors.dtype == np.float16
-    assert data.vectors[3, 0] == len(data.captions[3])
+    assert data.vectors[3, 0] == len(data.texts[3])
     assert data.truths is not None
     scene, captions = draw_scene("train", 5)
     assert data.truths[5] == scene.truth()
-    assert list(data.captions[25:30]) == [c.text for c in captions]
+    assert list(data.texts[25:30]) == [c.text for c in captions]
     assert (data.images[5] == render(scene, 32)).all()
 
 
 def test_the_number_of_workers_changes_nothing() -> None:
     one = scenes("valid", 70, 16, encoder=CountingEncoder())
     two = scenes("valid", 70, 16, encoder=CountingEncoder(), workers=2)
-    assert (one.images == two.images).all() and one.captions == two.captions
+    assert (one.images == two.images).all() and one.texts == two.texts
 
 
 def test_cocos_own_tools_open_what_is_written(tmp_path: Path) -> None:
@@ -227,6 +227,6 @@ def test_the_loader_of_photos_reads_what_is_written(tmp_path: Path) -> None:
     )
     drawn = scenes("valid", 8, 32, encoder=CountingEncoder())
     assert (np.asarray(read.images) == drawn.images).all() and not read.real
-    assert list(read.captions) == list(drawn.captions)
+    assert list(read.texts) == list(drawn.texts)
     assert read.truths is not None and list(read.truths) == list(drawn.truths or ())
-    assert (read.first == drawn.first).all() and (read.vectors == drawn.vectors).all()
+    assert (read.starts == drawn.starts).all() and (read.vectors == drawn.vectors).all()

@@ -1,14 +1,6 @@
-"""Data: containers, Fashion-MNIST, and procedural garments that stand in for it."""
+"""Data: sets, Fashion-MNIST, and procedural garments that stand in for it."""
 
 from cvae_lib.data.coco import CocoImages, CocoReport, coco_captions, coco_images
-from cvae_lib.data.containers import (
-    CaptionedSet,
-    ImageSet,
-    TextEncoder,
-    check_labels,
-    to_bytes,
-    to_unit,
-)
 from cvae_lib.data.download import download_coco
 from cvae_lib.data.fashion import (
     FASHION_CLASSES,
@@ -17,6 +9,14 @@ from cvae_lib.data.fashion import (
     find_fashion_mnist,
 )
 from cvae_lib.data.scenes import draw_scene, render, write_scenes
+from cvae_lib.data.sets import (
+    CaptionedSet,
+    ImageSet,
+    TextEncoder,
+    check_labels,
+    to_bytes,
+    to_unit,
+)
 from cvae_lib.data.toy import draw_garments, toy_garments
 from cvae_lib.files import DataError
 

@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from cvae_lib.data.array_cache import cached_array, sha256
-from cvae_lib.data.containers import CaptionedSet, TextEncoder
+from cvae_lib.data.sets import CaptionedSet, TextEncoder
 from cvae_lib.files import DataError, cache_root, user_path
 
 VERSION = 1  # of the cached arrays: raise it if the same files give other arrays or other chunks

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cvae_lib.data.containers import ImageSet
+from cvae_lib.data.sets import ImageSet
 from cvae_lib.data.toy import toy_garments
 from cvae_lib.files import DataError, cache_root, user_path
 

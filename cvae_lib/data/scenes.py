@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cvae_lib.data.containers import CaptionedSet, TextEncoder
+from cvae_lib.data.sets import CaptionedSet, TextEncoder
 from cvae_lib.files import user_path, write_atomically
 
 Words = dict[str, tuple[str, ...]]  # a name → the words for it, the name first
@@ -111,6 +111,7 @@ UNSEEN_RELATIONS = frozenset(  # "below" and "right of" are these, seen from the
     }
 )
 SPLITS = ("train", "valid", "test", "unseen")
+STYLES = ("named", "placed", "related", "background", "told")  # of a scene's captions, in order
 
 
 @dataclass(frozen=True)
@@ -225,20 +226,22 @@ def scenes(
         truths,
         source=f"Scenes, {split}, seed {seed}",
         real=False,
+        styles=STYLES,
     )
 
 
 def joined(*sets: CaptionedSet) -> CaptionedSet:
     """Several sets of scenes as one."""
-    counts = np.concatenate([np.diff(data.first) for data in sets])
+    counts = np.concatenate([np.diff(data.starts) for data in sets])
     return CaptionedSet(
         np.concatenate([data.images for data in sets]),
         np.concatenate([data.vectors for data in sets]),
         np.concatenate([[0], np.cumsum(counts)]),
-        [caption for data in sets for caption in data.captions],
+        [text for data in sets for text in data.texts],
         [truth for data in sets for truth in data.truths or ()],
         source=" and ".join(data.source for data in sets),
         real=False,
+        styles=STYLES,
     )
 
 

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cvae_lib.data.containers import CaptionedSet
 from cvae_lib.data.scenes import CENTRES, COLOURS, SHAPES, SIZES
+from cvae_lib.data.sets import CaptionedSet
 from cvae_lib.models.judges import convolution
 
 SIDE = 64  # pixels: pictures of other sizes are resized to it
@@ -129,8 +129,9 @@ def truth_set(data: CaptionedSet) -> CaptionedSet:
     return replace(
         data,
         vectors=judge_targets(data.truths).numpy(),
-        first=np.arange(len(data) + 1, dtype=np.int64),
-        captions=[""] * len(data),
+        starts=np.arange(len(data) + 1, dtype=np.int64),
+        texts=[""] * len(data),
+        styles=(),
     )
 
 
