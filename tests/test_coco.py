@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cvae_lib.data import CocoImages, DataError, coco, coco_captions, coco_images
+from cvae_lib.data import CocoImages, DataError, Scene, Thing, coco, coco_captions, coco_images
 
 SAMPLE = Path(__file__).resolve().parents[2] / "shared" / "data" / "coco-sample"
 T = Image.Transpose
@@ -64,6 +64,10 @@ def flag(size: tuple[int, int] = (90, 60)) -> Image.Image:
     for colour, corner in {"red": (0, 0), "lime": (width, 0), "blue": (0, height)}.items():
         image.paste(colour, (*corner, corner[0] + width, corner[1] + height))
     return image
+
+
+def at(x: int) -> Scene:
+    return Scene((Thing("ring", "red", "small", 1, 0, x / 100, 0.5),), ("white", "grey"))
 
 
 def write_coco(
@@ -240,7 +244,7 @@ def test_no_memory_is_not_a_broken_photo(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_captions_are_grouped_by_image_and_images_sorted_by_id(tmp_path: Path) -> None:
     names = ["c.jpg", "a.jpg", "b.jpg"]
     images = [
-        {"id": i, "file_name": n, "truth": {"at": i}}
+        {"id": i, "file_name": n, "truth": at(i).to_json()}
         for i, n in zip((30, 10, 20), names, strict=True)
     ]
     captions = [(20, "b one"), (10, "a one"), (30, "c one"), (20, "b two"), (10, "a two words")]
@@ -253,7 +257,7 @@ def test_captions_are_grouped_by_image_and_images_sorted_by_id(tmp_path: Path) -
     assert drawn.starts.tolist() == [0, 2, 4, 5] and drawn.starts.dtype == np.int64
     assert drawn.images[:, 0, 0, 0].tolist() == [80, 160, 0]
     assert drawn.vectors.dtype == np.float16 and drawn.vectors[1].tolist() == [11, 3]
-    assert drawn.truths == [{"at": 10}, {"at": 20}, {"at": 30}]
+    assert drawn.truths == [at(10), at(20), at(30)]
     assert not drawn.real and drawn.source == f"Drawn: {tmp_path / 'train'}"
     del images[1]["truth"]
     write_coco(tmp_path, {}, captions, "train", images=images)
@@ -319,7 +323,7 @@ CAPTION = {"image_id": 1, "caption": "a"}
         ({"images": [{"id": True}]}, "images[0].id is True, want int"),
         ({"images": [{"id": 1}]}, "images[0].file_name is None, want str"),
         ({"images": [ENTRY, ENTRY]}, "images[1].id 1 is there twice"),
-        ({"images": [ENTRY | {"truth": "x"}]}, "images[0].truth is 'x', want an object"),
+        ({"images": [ENTRY | {"truth": "x"}]}, "images[0].truth tells no scene"),
         ({"images": [ENTRY], "annotations": [{"caption": "a"}]}, "annotations[0].image_id is None"),
         (
             {"images": [ENTRY], "annotations": [CAPTION, CAPTION | {"caption": 3}]},

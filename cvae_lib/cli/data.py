@@ -92,7 +92,7 @@ def scenes(
     """Draw scenes of one to three shapes, with captions, as a COCO folder."""
     from tqdm import tqdm
 
-    from cvae_lib.data.scenes import write_scenes
+    from cvae_lib.data import write_scenes
 
     with tqdm(total=count, unit=" scenes", disable=not sys.stderr.isatty()) as bar:
         path = write_scenes(out, split, count, size, seed, on_scene=bar.update)

@@ -8,7 +8,8 @@ from cvae_lib.data.fashion import (
     fashion_mnist,
     find_fashion_mnist,
 )
-from cvae_lib.data.scenes import draw_scene, render, write_scenes
+from cvae_lib.data.scene_files import write_scenes
+from cvae_lib.data.scenes import draw_scene
 from cvae_lib.data.sets import (
     CaptionedSet,
     ImageSet,
@@ -17,6 +18,7 @@ from cvae_lib.data.sets import (
     to_bytes,
     to_unit,
 )
+from cvae_lib.data.shapes import Scene, Thing, render
 from cvae_lib.data.toy import draw_garments, toy_garments
 from cvae_lib.files import DataError
 
@@ -27,7 +29,9 @@ __all__ = [
     "CocoReport",
     "DataError",
     "ImageSet",
+    "Scene",
     "TextEncoder",
+    "Thing",
     "ToyDataWarning",
     "check_labels",
     "coco_captions",

@@ -19,7 +19,9 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from cvae_lib.data.array_cache import cached_array, sha256
+from cvae_lib.data.scenes import STYLES
 from cvae_lib.data.sets import CaptionedSet, TextEncoder
+from cvae_lib.data.shapes import Scene
 from cvae_lib.files import DataError, cache_root, user_path
 
 VERSION = 1  # of the cached arrays: raise it if the same files give other arrays or other chunks
@@ -58,7 +60,7 @@ class Photo:
 
     id: int
     file_name: str
-    truth: dict[str, Any] | None
+    truth: Scene | None
     captions: list[str] = field(default_factory=list)
 
 
@@ -100,6 +102,7 @@ def coco_captions(
     found = coco_images(split, size, root, cache=cache, workers=workers, progress=progress)
     captions = [caption for photo in found.photos for caption in photo.captions]
     truths = [photo.truth for photo in found.photos if photo.truth is not None]
+    told = len(truths) == len(found.photos)
     key = {
         "version": VERSION,
         "encoder": encoder.name,
@@ -114,9 +117,10 @@ def coco_captions(
         vectors,
         np.cumsum([0, *(len(photo.captions) for photo in found.photos)], dtype=np.int64),
         captions,
-        truths if len(truths) == len(found.photos) else None,
+        truths if told else None,
         found.source,
         found.real,
+        styles=STYLES if told and all(len(p.captions) == len(STYLES) for p in found.photos) else (),
     )
 
 
@@ -232,9 +236,10 @@ def parse_captions(
             raise DataError(f"{path}: images[{i}].file_name {name!r} leads out of its folder")
         if number in photos:
             raise DataError(f"{path}: images[{i}].id {number} is there twice")
-        if not isinstance(truth, dict | None):
-            raise DataError(f"{path}: images[{i}].truth is {truth!r:.60}, want an object")
-        photos[number] = Photo(number, name, truth)
+        try:
+            photos[number] = Photo(number, name, None if truth is None else Scene.from_json(truth))
+        except ValueError as error:
+            raise DataError(f"{path}: images[{i}].truth {error}") from error
     useless = {"orphans": 0, "empty": 0}
     for entry in _entries(path, tree, "annotations", {"image_id": int, "caption": str}):
         caption = entry["caption"].strip().encode("utf-8", "replace").decode()  # no surrogates

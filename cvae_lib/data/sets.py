@@ -8,11 +8,14 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from cvae_lib.data.shapes import Scene
 
 CPU = torch.device("cpu")
 AHEAD = 3  # batches that threads read before they are asked for
@@ -175,7 +178,7 @@ class CaptionedSet:
         starts: int64 (N + 1,), rising from 0 to M: image i has the captions ``starts[i]`` up to,
             and without, ``starts[i + 1]``, at least one.
         texts: the M captions.
-        truths: what each image shows, where that is known (Scenes).
+        truths: the scene that each image shows, where it shows one.
         source: where the images came from, for notices and run records.
         real: False for procedural images.
         device: where batches come to be.
@@ -189,7 +192,7 @@ class CaptionedSet:
     vectors: np.ndarray
     starts: np.ndarray
     texts: Sequence[str]
-    truths: Sequence[Any] | None = None
+    truths: Sequence[Scene] | None = None
     source: str = "memory"
     real: bool = True
     device: torch.device = CPU
