@@ -76,9 +76,13 @@ def coco(
         typer.echo(f"{download} is in {folder}: photos in {download}, captions in annotations.")
         return
     found = coco_images(split, size, root, progress=bar)
-    counts = [(name, f"{count:,}") for name, count in asdict(found.report).items()]
+    report = asdict(found.report)
+    odd = report.pop("odd")
     typer.echo(found.source)
+    counts = [(name, f"{count:,}") for name, count in report.items()]
     table(f"{split} at {size} × {size}", ("", ""), counts)
+    if odd:
+        typer.echo(f"Left out are captions without a word, as those of {'; '.join(odd)}")
 
 
 @data.command(epilog=examples("data scenes --out scenes --count 50000 --size 64"))

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import stat
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.Image import Transpose
 from tqdm import tqdm
 
 from cvae_lib.data.array_cache import cached_array, sha256
@@ -24,12 +26,24 @@ from cvae_lib.data.sets import CaptionedSet, TextEncoder
 from cvae_lib.data.shapes import Scene
 from cvae_lib.files import DataError, cache_root, user_path
 
-VERSION = 1  # of the cached arrays: raise it if the same files give other arrays or other chunks
+VERSION = 2  # of the cached arrays: raise it if the same files give other arrays or other chunks
 CHUNK = 256  # photos that are decoded, written and vouched for together
 TEXTS = 1024  # captions that are encoded together
 
-MODES = {"1": "grey", "L": "grey", "LA": "grey", "CMYK": "cmyk", "P": "palette"}
-ORIENTATION = 0x0112  # an EXIF tag: 2 to 8 are turned or mirrored
+ODD = 5  # captions that the report quotes
+MODES = {"1": "grey", "L": "grey", "LA": "grey", "I": "grey", "I;16": "grey", "I;16B": "grey"}
+MODES |= {"CMYK": "cmyk", "P": "palette", "PA": "palette"}
+KINDS = ("broken", "grey", "cmyk", "palette", "alpha", "rotated")
+ORIENTATION = 0x0112  # an EXIF tag, whose values from 2 to 8 say how to get the picture upright
+UPRIGHT = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
 REMEDY = (
     "A COCO folder has annotations/captions_SPLIT.json and the images in SPLIT/. Name yours in "
     "$CVAE_COCO_ROOT; or python -m cvae_lib data coco --download val2017 fetches one, "
@@ -47,11 +61,13 @@ class CocoReport:
     broken: int  # captioned images that are cut off, damaged, too large, or neither JPEG nor PNG
     uncaptioned: int  # images without a caption; their files are not looked at
     orphans: int  # captions of an image that is not listed
-    empty: int  # captions without a word
+    empty: int  # captions without a letter or digit
     grey: int  # used images that were turned to RGB, as the next two
     cmyk: int
     palette: int
+    alpha: int  # used images with transparency, which were laid over white
     rotated: int  # used images that were turned upright, as their EXIF data say
+    odd: tuple[str, ...] = ()  # the first of the empty captions, with their images' ids
 
 
 @dataclass(frozen=True)
@@ -73,6 +89,7 @@ class CocoImages:
     report: CocoReport
     source: str
     real: bool
+    sha256: str  # stands for the content of ``images``
 
 
 def coco_captions(
@@ -111,17 +128,19 @@ def coco_captions(
     }
     encode = partial(_encode, encoder, captions, progress)
     name = f"{split}-captions"
-    vectors, _ = cached_array(_cache(cache), name, key, (encoder.dim,), np.float16, encode)
+    vectors, about = cached_array(_cache(cache), name, key, (encoder.dim,), np.float16, encode)
+    starts = np.cumsum([0, *(len(photo.captions) for photo in found.photos)], dtype=np.int64)
+    content = found.sha256.encode() + about["sha256"].encode() + starts.tobytes()
     return CaptionedSet(
         found.images,
         vectors,
-        np.cumsum([0, *(len(photo.captions) for photo in found.photos)], dtype=np.int64),
+        starts,
         captions,
         truths if told else None,
         found.source,
         found.real,
         styles=STYLES if told and all(len(p.captions) == len(STYLES) for p in found.photos) else (),
-    )
+    ).known_as(sha256(content))
 
 
 def coco_images(
@@ -172,11 +191,8 @@ def coco_images(
     }
     decode = partial(_decode, folder, present, size, workers, progress)
     name = f"{split}-{size}"
-    images, notes = cached_array(_cache(cache), name, key, (3, size, size), np.uint8, decode)
-    seen: dict[str, list[int]] = {kind: [] for kind in ("broken", "rotated", *MODES.values())}
-    for note in notes:
-        for kind, ids in note.items():
-            seen[kind] += ids
+    images, about = cached_array(_cache(cache), name, key, (3, size, size), np.uint8, decode)
+    seen = {kind: [i for note in about["notes"] for i in note.get(kind, ())] for kind in KINDS}
     broken = set(seen["broken"])
     used = [photo for photo in present if photo.id not in broken]
     missing = len(captioned) - len(present)
@@ -191,10 +207,10 @@ def coco_images(
         missing=missing,
         uncaptioned=len(photos) - len(captioned),
         **counts,
-        **{kind: len(ids) for kind, ids in seen.items()},
+        **{kind: len(ids) for kind, ids in seen.items()},  # type: ignore[arg-type]
     )
     source = f"{info.get('description') or 'COCO'}: {folder}"
-    return CocoImages(images, used, report, source, real=not info.get("procedural"))
+    return CocoImages(images, used, report, source, not info.get("procedural"), about["sha256"])
 
 
 def coco_root(root: str | Path | None = None) -> Path:
@@ -219,8 +235,10 @@ def annotation_file(split: str, root: str | Path | None = None) -> Path:
 
 def parse_captions(
     content: bytes, path: Path
-) -> tuple[list[Photo], dict[str, Any], dict[str, int]]:
+) -> tuple[list[Photo], dict[str, Any], dict[str, Any]]:
     """Check what the file ``path`` holds → its images by id, its info, its useless captions.
+
+    A caption without a letter or digit is of no use to anybody who reads words.
 
     Raises:
         DataError: naming the file and the entry that is not as it should be.
@@ -240,18 +258,20 @@ def parse_captions(
             photos[number] = Photo(number, name, None if truth is None else Scene.from_json(truth))
         except ValueError as error:
             raise DataError(f"{path}: images[{i}].truth {error}") from error
-    useless = {"orphans": 0, "empty": 0}
+    orphans, empty = 0, []
     for entry in _entries(path, tree, "annotations", {"image_id": int, "caption": str}):
         caption = entry["caption"].strip().encode("utf-8", "replace").decode()  # no surrogates
-        if caption and entry["image_id"] in photos:
+        if not any(map(str.isalnum, caption)):
+            empty.append(f"image {entry['image_id']}: {caption!r:.60}")
+        elif entry["image_id"] in photos:
             photos[entry["image_id"]].captions.append(caption)
         else:
-            useless["orphans" if caption else "empty"] += 1
+            orphans += 1
     info = tree.get("info")
     return (
         sorted(photos.values(), key=lambda p: p.id),
         info if isinstance(info, dict) else {},
-        useless,
+        {"orphans": orphans, "empty": len(empty), "odd": tuple(empty[:ODD])},
     )
 
 
@@ -269,16 +289,36 @@ def square(content: bytes, size: int) -> tuple[np.ndarray | None, list[str]]:
     try:
         with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
             kinds = [MODES[image.mode]] if image.mode in MODES else []
-            if image.getexif().get(ORIENTATION) in range(2, 9):
-                kinds.append("rotated")
+            turn = _orientation(image)
             image.draft(None, (2 * size, 2 * size))  # a JPEG at 1/2, 1/4, 1/8 that is large enough
-            whole = ImageOps.exif_transpose(image).convert("RGB")
+            if image.mode.startswith("I"):  # 16 bits
+                whole = Image.fromarray((np.asarray(image, np.float32) / 257).round().astype("u1"))
+            elif image.has_transparency_data:
+                kinds.append("alpha")
+                white = Image.new("RGBA", image.size, "white")
+                whole = Image.alpha_composite(white, image.convert("RGBA"))
+            else:
+                whole = image
+            if turn is not None:
+                kinds.append("rotated")
+                whole = whole.transpose(turn)
+            whole = whole.convert("RGB")
     except MemoryError:
         raise
     except Exception:  # a decoder may raise anything when it is fed with damage
         return None, ["broken"]
     pixels = ImageOps.fit(whole, (size, size), Image.Resampling.LANCZOS)
     return np.asarray(pixels).transpose(2, 0, 1), kinds
+
+
+def _orientation(image: Image.Image) -> Transpose | None:
+    """How to turn a picture upright; not at all if its EXIF data cannot be read."""
+    try:
+        return UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
+    except MemoryError:
+        raise
+    except Exception:  # as from a decoder; the pixels may well be sound
+        return None
 
 
 def _decode(
@@ -293,7 +333,10 @@ def _decode(
         for chunk in _chunks(photos, CHUNK, done, "photos", progress):
             rows: list[np.ndarray] = []
             note: dict[str, list[int]] = {}
-            for photo, (pixels, kinds) in zip(chunk, pool.map(work, chunk), strict=True):
+            with warnings.catch_warnings():  # the report says what is odd
+                warnings.simplefilter("ignore")
+                squares = list(pool.map(work, chunk))
+            for photo, (pixels, kinds) in zip(chunk, squares, strict=True):
                 rows += [] if pixels is None else [pixels]
                 for kind in kinds:
                     note.setdefault(kind, []).append(photo.id)
@@ -326,10 +369,10 @@ def _chunks(
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
-    """Size and time of change (ns) of a file; None if there is none."""
+    """Size and time of change (ns) of a file; None if there is none, or none of such a name."""
     try:
         status = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
+    except (OSError, ValueError):
         return None
     return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
