@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cvae_lib.data.sets import CaptionedSet, ImageSet, to_unit
+from cvae_lib.data.pixels import to_unit
+from cvae_lib.data.sets import CaptionedSet, ImageSet
 from cvae_lib.losses import reparameterize
 from cvae_lib.models import BaseVAE, TextConditionalVAE
 

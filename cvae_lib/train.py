@@ -21,7 +21,8 @@ from tqdm.auto import tqdm
 
 from cvae_lib import losses, plots
 from cvae_lib.checkpoint import CheckpointError, read_tensors, write_tensors
-from cvae_lib.data.sets import DataSet, to_unit
+from cvae_lib.data.pixels import to_unit
+from cvae_lib.data.sets import DataSet
 from cvae_lib.files import user_path
 from cvae_lib.processes import Processes
 

@@ -24,6 +24,7 @@ from PIL import Image
 from torch import Tensor
 
 from cvae_lib.data import CocoImages, DataError, Scene, Thing, coco, coco_captions, coco_images
+from cvae_lib.data.photos import ORIENTATION
 from cvae_lib.encoders import HashingTextEncoder
 
 SAMPLE = Path(__file__).resolve().parents[2] / "shared" / "data" / "coco-sample"
@@ -144,7 +145,7 @@ FLAG = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]]
 def test_every_kind_of_image_is_used_or_counted(tmp_path: Path) -> None:
     photo = flag()
     rotated = Image.Exif()
-    rotated[coco.ORIENTATION] = 3
+    rotated[ORIENTATION] = 3
     jpeg = encoded(photo, quality=95)
     files = {
         "plain.jpg": jpeg,
@@ -192,7 +193,7 @@ def test_every_kind_of_image_is_used_or_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("orientation", CAMERA)
 def test_photos_are_turned_upright(orientation: int) -> None:
     exif = Image.Exif()
-    exif[coco.ORIENTATION] = orientation
+    exif[ORIENTATION] = orientation
     image = flag((320, 240)).transpose(CAMERA[orientation])
     pixels, kinds = coco.square(encoded(image, exif=exif), 16)
     assert pixels is not None and kinds == ["rotated"] and colours(pixels) == FLAG
@@ -202,7 +203,7 @@ def test_photos_with_other_odd_exif_are_turned_upright(recwarn: pytest.WarningsR
     image = flag((320, 240)).transpose(CAMERA[6])
     for kind, value in ((2, b"72\0\0"), (10, struct.pack("<ii", -72, 1)), (9, b"")):
         # little-endian TIFF: orientation 6, and XResolution of an odd type
-        entries = struct.pack("<HHIHH", coco.ORIENTATION, 3, 1, 6, 0)
+        entries = struct.pack("<HHIHH", ORIENTATION, 3, 1, 6, 0)
         inline = len(value) <= 4
         count = len(value) if kind == 2 else 1
         where = value.ljust(4, b"\0") if inline else struct.pack("<I", 38)
@@ -217,7 +218,7 @@ def test_exif_that_is_cut_off_is_no_damage(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
 ) -> None:
     exif = Image.Exif()
-    exif[coco.ORIENTATION] = 6
+    exif[ORIENTATION] = 6
     exif[0x010F] = "a camera with a long name"
     whole = b"Exif\0\0" + exif.tobytes().removeprefix(b"Exif\0\0")
     files = {f"{cut}.jpg": encoded(flag(), exif=whole[:cut]) for cut in range(4, len(whole), 3)}

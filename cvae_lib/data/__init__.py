@@ -8,6 +8,7 @@ from cvae_lib.data.fashion import (
     fashion_mnist,
     find_fashion_mnist,
 )
+from cvae_lib.data.pixels import to_bytes, to_unit
 from cvae_lib.data.scene_files import write_scenes
 from cvae_lib.data.scenes import draw_scene
 from cvae_lib.data.sets import (
@@ -15,8 +16,6 @@ from cvae_lib.data.sets import (
     ImageSet,
     TextEncoder,
     check_labels,
-    to_bytes,
-    to_unit,
 )
 from cvae_lib.data.shapes import Scene, Thing, render
 from cvae_lib.data.toy import draw_garments, toy_garments

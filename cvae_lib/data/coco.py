@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -16,11 +15,10 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
-from PIL.Image import Transpose
 from tqdm import tqdm
 
 from cvae_lib.data.array_cache import cached_array, sha256
+from cvae_lib.data.photos import KINDS, square
 from cvae_lib.data.scenes import STYLES
 from cvae_lib.data.sets import CaptionedSet, TextEncoder
 from cvae_lib.data.shapes import Scene
@@ -29,21 +27,7 @@ from cvae_lib.files import DataError, cache_root, user_path
 VERSION = 2  # of the cached arrays: raise it if the same files give other arrays or other chunks
 CHUNK = 256  # photos that are decoded, written and vouched for together
 TEXTS = 1024  # captions that are encoded together
-
 ODD = 5  # captions that the report quotes
-MODES = {"1": "grey", "L": "grey", "LA": "grey", "I": "grey", "I;16": "grey", "I;16B": "grey"}
-MODES |= {"CMYK": "cmyk", "P": "palette", "PA": "palette"}
-KINDS = ("broken", "grey", "cmyk", "palette", "alpha", "rotated")
-ORIENTATION = 0x0112  # an EXIF tag, whose values from 2 to 8 say how to get the picture upright
-UPRIGHT = {
-    2: Transpose.FLIP_LEFT_RIGHT,
-    3: Transpose.ROTATE_180,
-    4: Transpose.FLIP_TOP_BOTTOM,
-    5: Transpose.TRANSPOSE,
-    6: Transpose.ROTATE_270,
-    7: Transpose.TRANSVERSE,
-    8: Transpose.ROTATE_90,
-}
 REMEDY = (
     "A COCO folder has annotations/captions_SPLIT.json and the images in SPLIT/. Name yours in "
     "$CVAE_COCO_ROOT; or python -m cvae_lib data coco --download val2017 fetches one, "
@@ -120,16 +104,13 @@ def coco_captions(
     captions = [caption for photo in found.photos for caption in photo.captions]
     truths = [photo.truth for photo in found.photos if photo.truth is not None]
     told = len(truths) == len(found.photos)
-    key = {
-        "version": VERSION,
-        "encoder": encoder.name,
-        "fingerprint": encoder.fingerprint,
-        "captions": sha256(json.dumps(captions).encode()),
-    }
+    key = {"version": VERSION, "encoder": encoder.name, "fingerprint": encoder.fingerprint}
+    key["captions"] = sha256(json.dumps(captions).encode())
     encode = partial(_encode, encoder, captions, progress)
     name = f"{split}-captions"
     vectors, about = cached_array(_cache(cache), name, key, (encoder.dim,), np.float16, encode)
-    starts = np.cumsum([0, *(len(photo.captions) for photo in found.photos)], dtype=np.int64)
+    counts = [len(photo.captions) for photo in found.photos]
+    starts = np.cumsum([0, *counts], dtype=np.int64)
     content = found.sha256.encode() + about["sha256"].encode() + starts.tobytes()
     return CaptionedSet(
         found.images,
@@ -139,7 +120,7 @@ def coco_captions(
         truths if told else None,
         found.source,
         found.real,
-        styles=STYLES if told and all(len(p.captions) == len(STYLES) for p in found.photos) else (),
+        styles=STYLES if told and set(counts) == {len(STYLES)} else (),
     ).known_as(sha256(content))
 
 
@@ -183,12 +164,8 @@ def coco_images(
     stamps = [_stamp(folder / photo.file_name) for photo in captioned]
     present = [photo for photo, stamp in zip(captioned, stamps, strict=True) if stamp]
     listing = json.dumps([[p.file_name, s] for p, s in zip(captioned, stamps, strict=True)])
-    key = {
-        "version": VERSION,
-        "annotations": sha256(content),
-        "photos": sha256(listing.encode()),
-        "size": size,
-    }
+    key = {"version": VERSION, "annotations": sha256(content), "size": size}
+    key["photos"] = sha256(listing.encode())
     decode = partial(_decode, folder, present, size, workers, progress)
     name = f"{split}-{size}"
     images, about = cached_array(_cache(cache), name, key, (3, size, size), np.uint8, decode)
@@ -233,9 +210,10 @@ def annotation_file(split: str, root: str | Path | None = None) -> Path:
     return path
 
 
-def parse_captions(
-    content: bytes, path: Path
-) -> tuple[list[Photo], dict[str, Any], dict[str, Any]]:
+Parsed = tuple[list[Photo], dict[str, Any], dict[str, Any]]
+
+
+def parse_captions(content: bytes, path: Path) -> Parsed:
     """Check what the file ``path`` holds → its images by id, its info, its useless captions.
 
     A caption without a letter or digit is of no use to anybody who reads words.
@@ -267,58 +245,15 @@ def parse_captions(
             photos[entry["image_id"]].captions.append(caption)
         else:
             orphans += 1
-    info = tree.get("info")
-    return (
-        sorted(photos.values(), key=lambda p: p.id),
-        info if isinstance(info, dict) else {},
-        {"orphans": orphans, "empty": len(empty), "odd": tuple(empty[:ODD])},
-    )
+    info = tree["info"] if isinstance(tree.get("info"), dict) else {}
+    useless = {"orphans": orphans, "empty": len(empty), "odd": tuple(empty[:ODD])}
+    return sorted(photos.values(), key=lambda p: p.id), info, useless
 
 
 def is_inside(name: str) -> bool:
     """Whether a relative path, wherever it came from, stays in its folder on any system."""
     path = PureWindowsPath(name)  # knows both kinds of slash
     return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name
-
-
-def square(content: bytes, size: int) -> tuple[np.ndarray | None, list[str]]:
-    """Decode a JPEG or PNG file → its central square, uint8 (3, size, size), and what it was.
-
-    The words are those of `CocoReport`; a "broken" image has no pixels.
-    """
-    try:
-        with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
-            kinds = [MODES[image.mode]] if image.mode in MODES else []
-            turn = _orientation(image)
-            image.draft(None, (2 * size, 2 * size))  # a JPEG at 1/2, 1/4, 1/8 that is large enough
-            if image.mode.startswith("I"):  # 16 bits
-                whole = Image.fromarray((np.asarray(image, np.float32) / 257).round().astype("u1"))
-            elif image.has_transparency_data:
-                kinds.append("alpha")
-                white = Image.new("RGBA", image.size, "white")
-                whole = Image.alpha_composite(white, image.convert("RGBA"))
-            else:
-                whole = image
-            if turn is not None:
-                kinds.append("rotated")
-                whole = whole.transpose(turn)
-            whole = whole.convert("RGB")
-    except MemoryError:
-        raise
-    except Exception:  # a decoder may raise anything when it is fed with damage
-        return None, ["broken"]
-    pixels = ImageOps.fit(whole, (size, size), Image.Resampling.LANCZOS)
-    return np.asarray(pixels).transpose(2, 0, 1), kinds
-
-
-def _orientation(image: Image.Image) -> Transpose | None:
-    """How to turn a picture upright; not at all if its EXIF data cannot be read."""
-    try:
-        return UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
-    except MemoryError:
-        raise
-    except Exception:  # as from a decoder; the pixels may well be sound
-        return None
 
 
 def _decode(
@@ -357,9 +292,7 @@ def _encode(
         yield vectors, None
 
 
-def _chunks(
-    items: list[Any], size: int, done: int, unit: str, progress: bool
-) -> Iterator[list[Any]]:
+def _chunks(items: list[Any], size: int, done: int, unit: str, progress: bool) -> Iterator[Any]:
     """``items`` by ``size``, but for the first ``done`` chunks; with a bar if ``progress``."""
     start = min(done * size, len(items))
     with tqdm(total=len(items), initial=start, unit=f" {unit}", disable=not progress) as bar:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from cvae_lib.data.pixels import to_unit
+from cvae_lib.data.stream import prefetched
+
 if TYPE_CHECKING:
     from cvae_lib.data.shapes import Scene
 
 CPU = torch.device("cpu")
-AHEAD = 3  # batches that threads read before they are asked for
-
-Order = TypeVar("Order")
-Batch = TypeVar("Batch")
 
 
 class DataSet(Protocol):
@@ -34,10 +30,10 @@ class DataSet(Protocol):
     def __len__(self) -> int: ...
 
     def sha256(self) -> str:
-        """The SHA-256 of images and conditions."""
+        """Of images and conditions, for records."""
 
     def fingerprint(self) -> str:
-        """The same, or another hash that is at hand without reading large arrays."""
+        """The same, or another hash that is at hand without reading large arrays: for fit."""
 
     def to(self, device: str | torch.device) -> DataSet:
         """The set whose batches are on ``device``."""
@@ -77,13 +73,12 @@ class ImageSet:
 
     def __post_init__(self) -> None:
         images, labels = _tensor("images", self.images), _tensor("labels", self.labels)
-        _expect(_is_bytes(images), "images must be uint8 (N, C, H, W)", images)
+        _check(_is_bytes(images), "images must be uint8 (N, C, H, W)", images)
         whole = not labels.is_floating_point() and labels.dtype != torch.bool
         wanted = f"labels must be int64 ({len(images)},), one for each image"
-        _expect(whole and labels.shape == images.shape[:1], wanted, labels)
+        _check(whole and labels.shape == images.shape[:1], wanted, labels)
         check_labels(labels, len(self.classes))
-        object.__setattr__(self, "images", images)
-        object.__setattr__(self, "labels", labels.long())
+        vars(self).update(images=images, labels=labels.long())  # frozen, but for this
 
     def __len__(self) -> int:
         return len(self.images)
@@ -105,14 +100,11 @@ class ImageSet:
         return self if count is None else self.subset(slice(count))
 
     def sha256(self) -> str:
-        """Return the SHA-256 of images and labels, for run records."""
-        digest = hashlib.sha256(self.images.cpu().contiguous().numpy().tobytes())
-        digest.update(self.labels.cpu().numpy().tobytes())
-        return digest.hexdigest()
+        """Return the SHA-256 of images and labels."""
+        arrays = [part.cpu().contiguous().numpy() for part in (self.images, self.labels)]
+        return _sha256(arrays)
 
-    def fingerprint(self) -> str:
-        """Return the SHA-256 of images and labels, for checkpoints."""
-        return self.sha256()
+    fingerprint = sha256
 
     def pixels(self, index: slice | Tensor = slice(None)) -> Tensor:
         """Return the chosen images as float32 (B, C, H, W) in [0, 1]."""
@@ -197,25 +189,25 @@ class CaptionedSet:
     real: bool = True
     device: torch.device = CPU
     styles: tuple[str, ...] = ()
-    # What `fingerprint` needs not read the arrays for; `replace` drops it, for they may be others.
+    # The fingerprint, if it was given; `replace` drops it, for the arrays may be others.
     _known: str | None = field(default=None, init=False, compare=False)
 
     def __post_init__(self) -> None:
         images, vectors, starts, count = self.images, self.vectors, self.starts, len(self.texts)
-        _expect(_is_bytes(images), "images must be uint8 (N, C, H, W)", images)
+        _check(_is_bytes(images), "images must be uint8 (N, C, H, W)", images)
         halves = vectors.dtype in (np.float16, np.float32) and vectors.ndim == 2
-        _expect(halves, "vectors must be float16 or float32 (M, D)", vectors)
-        _expect(len(vectors) == count, f"{count} texts have {len(vectors)} vectors")
+        _check(halves, "vectors must be float16 or float32 (M, D)", vectors)
+        _check(len(vectors) == count, f"{count} texts have {len(vectors)} vectors")
         fits = starts.dtype == np.int64 and starts.shape == (len(images) + 1,)
-        _expect(fits, f"starts must be int64 ({len(images) + 1},)", starts)
+        _check(fits, f"starts must be int64 ({len(images) + 1},)", starts)
         ends = f"starts must rise from 0 to {count}, got {starts[0]} and {starts[-1]} at its ends"
-        _expect(starts[0] == 0 and starts[-1] == count, ends)
-        counts, kinds = np.diff(starts), len(self.styles)
-        for image in np.flatnonzero((counts < 1) | ((counts != kinds) & (kinds > 0))):
-            want = f", want one of each of {kinds} styles" if kinds else ", want at least one"
-            raise ValueError(f"image {image} has {counts[image] or 'no'} captions{want}")
-        if self.truths is not None and len(self.truths) != len(images):
-            raise ValueError(f"{len(images)} images have {len(self.truths)} truths")
+        _check(starts[0] == 0 and starts[-1] == count, ends)
+        counts, want = np.diff(starts), len(self.styles)
+        for image in np.flatnonzero((counts != want) if want else (counts < 1)):
+            wanted = f"{want}, one of each style" if want else "at least 1"
+            raise ValueError(f"image {image} has {counts[image]} captions, want {wanted}")
+        truths = len(images) if self.truths is None else len(self.truths)
+        _check(truths == len(images), f"{len(images)} images have {truths} truths")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -249,7 +241,7 @@ class CaptionedSet:
         return self if count is None else self.subset(slice(count))
 
     def captions(self, style: str | None = None) -> list[str]:
-        """Return one caption an image, that of ``style``; without a style the first."""
+        """Return one caption an image: that of ``style``, or the first."""
         return [self.texts[place] for place in self._places(style)]
 
     def text_vectors(self, style: str | None = None) -> Tensor:
@@ -263,25 +255,17 @@ class CaptionedSet:
         return self.starts[:-1] + (0 if style is None else self.styles.index(style))
 
     def sha256(self) -> str:
-        """Return the SHA-256 of images, vectors and ``starts``; it is computed once."""
-        return self._sha256
-
-    @functools.cached_property
-    def _sha256(self) -> str:
-        digest = hashlib.sha256()
-        for array in (self.images, self.vectors, self.starts):
-            for start in range(0, len(array), 1024):  # a map is read through, not loaded
-                digest.update(np.ascontiguousarray(array[start : start + 1024]).data)
-        return digest.hexdigest()
+        """Return the SHA-256 of images, vectors and ``starts``."""
+        return _sha256([self.images, self.vectors, self.starts])
 
     def fingerprint(self) -> str:
-        """Return what a checkpoint knows the set by, without reading arrays that were hashed."""
+        """Return the hash that the set is `known_as`, else its `sha256`."""
         return self._known or self.sha256()
 
     def known_as(self, fingerprint: str | None) -> CaptionedSet:
-        """Return the set with a ``fingerprint`` of whoever hashed these arrays before."""
+        """Return the set with the ``fingerprint`` of whoever hashed these arrays before."""
         known = replace(self)
-        object.__setattr__(known, "_known", fingerprint)
+        vars(known).update(_known=fingerprint)
         return known
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -310,57 +294,13 @@ class CaptionedSet:
             return self._memory(images[order]), self._memory(vectors[order])
 
         for images, vectors in prefetched(read, positions):
-            yield (
-                images.to(self.device, non_blocking=True),
-                vectors.to(self.device, non_blocking=True).float(),
-            )
+            images = images.to(self.device, non_blocking=True)
+            yield images, vectors.to(self.device, non_blocking=True).float()
 
     def _memory(self, rows: np.ndarray) -> Tensor:
         """Rows as a tensor, in memory from which a GPU can fetch them while it computes."""
         tensor = torch.from_numpy(np.asarray(rows))
         return tensor.pin_memory() if self.device.type == "cuda" else tensor
-
-
-def prefetched(
-    make: Callable[[Order], Batch], orders: Iterable[Order], ahead: int = AHEAD
-) -> Generator[Batch]:
-    """Yield ``make(order)`` for each order, in turn; threads make up to ``ahead`` more meanwhile.
-
-    What ``make`` raises is raised here, in its turn. Closing the iterator ends the threads.
-    """
-    waiting: deque[Future[Batch]] = deque()
-    pool = ThreadPoolExecutor(ahead, "prefetch")
-    try:
-        for order in orders:
-            waiting.append(pool.submit(make, order))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def to_unit(images: Tensor) -> Tensor:
-    """uint8 images, any shape, → new float32 ones in [0, 1]."""
-    if images.dtype != torch.uint8:
-        raise ValueError(f"images to scale to [0, 1] must be uint8, got {_range(images)}")
-    return images.to(torch.float32).div_(255)
-
-
-def to_bytes(images: Tensor) -> Tensor:
-    """Floating images in [0, 1], any shape, → uint8, rounded to the nearest grey.
-
-    What lies outside is refused on the CPU; on a GPU, which need not be waited for, it is clamped.
-    """
-    if not images.is_floating_point():
-        raise ValueError(
-            f"images to turn into bytes must be floats in [0, 1], got {_range(images)}"
-        )
-    greys = images.float().mul(255).round()
-    if greys.device.type == "cpu" and not ((greys >= 0) & (greys <= 255)).all():
-        raise ValueError(f"images to turn into bytes must lie in [0, 1], got {_range(images)}")
-    return greys.clamp(0, 255).to(torch.uint8)
 
 
 def check_labels(labels: Tensor, n_classes: int) -> None:
@@ -372,19 +312,16 @@ def check_labels(labels: Tensor, n_classes: int) -> None:
 
 def _tensor(name: str, value: Any) -> Tensor:
     """A tensor as it is; an array or a list of numbers as one."""
-    if isinstance(value, Tensor):
-        return value
     try:
-        return torch.from_numpy(np.array(value))
+        return value if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
     except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"{name} must be a tensor, an array or a list of numbers, got {type(value).__name__}"
-        ) from error
+        want = f"{name} must be a tensor, an array or a list of numbers"
+        raise TypeError(f"{want}, got {type(value).__name__}") from error
 
 
-def _expect(true: bool, want: str, got: Any = None) -> None:
-    """Raise ValueError unless ``true``: ``want``, and the dtype and shape of ``got``."""
-    if not true:
+def _check(right: bool, want: str, got: Any = None) -> None:
+    """Raise ValueError unless ``right``: ``want``, and the dtype and shape of ``got``."""
+    if not right:
         raise ValueError(want if got is None else f"{want}, got {got.dtype} {tuple(got.shape)}")
 
 
@@ -392,10 +329,12 @@ def _is_bytes(images: Any) -> bool:
     return images.dtype in (torch.uint8, np.uint8) and images.ndim == 4
 
 
-def _range(images: Tensor) -> str:
-    """The dtype and the range of images, for messages."""
-    low, high = (images.min().item(), images.max().item()) if images.numel() else (0, 0)
-    return f"{images.dtype} from {low:.4g} to {high:.4g}"
+def _sha256(arrays: Iterable[np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        for start in range(0, len(array), 1024):  # a map is read through, not loaded
+            digest.update(np.ascontiguousarray(array[start : start + 1024]).data)
+    return digest.hexdigest()
 
 
 def _piece(places: np.ndarray) -> slice | np.ndarray:
