@@ -106,3 +106,16 @@ def test_the_content_is_on_the_disk_before_it_takes_the_name(
     monkeypatch.setattr(os, "replace", note_replace)
     write_atomically(tmp_path / "x", b"content")
     assert steps == ["fsync", "replace"] and (tmp_path / "x").read_bytes() == b"content"
+
+
+def test_a_checkpoint_may_be_named_by_a_tilde(
+    tmp_path: Path, homeless: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cvae_lib.checkpoint import CheckpointError
+    from cvae_lib.pretrained import load_checkpoint
+
+    with pytest.raises(OSError, match="want a path without ~"):
+        load_checkpoint("~/x")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(CheckpointError, match=str(tmp_path / "x")):
+        load_checkpoint("~/x")

@@ -282,6 +282,13 @@ def test_a_captioned_subset_keeps_captions_and_truths() -> None:
     assert len(data.subset(slice(0))) == 0
 
 
+def test_tensors_and_lists_become_arrays() -> None:
+    data = captioned()
+    images, vectors = torch.from_numpy(data.images), torch.from_numpy(data.vectors)
+    other = CaptionedSet(images, vectors, data.starts.tolist(), data.texts)
+    assert other.sha256() == data.sha256() and told(other, torch.tensor([3])) == [(3, 0)]
+
+
 def test_a_piece_of_a_captioned_set_is_no_copy() -> None:
     data = captioned()
     piece = data.subset(slice(1, 4))

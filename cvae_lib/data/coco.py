@@ -9,25 +9,24 @@ import stat
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from cvae_lib.data.annotations import Photo, parse_captions
 from cvae_lib.data.array_cache import cached_array, sha256
 from cvae_lib.data.photos import KINDS, square
 from cvae_lib.data.scenes import STYLES
 from cvae_lib.data.sets import CaptionedSet, TextEncoder
-from cvae_lib.data.shapes import Scene
 from cvae_lib.files import DataError, cache_root, user_path
 
 VERSION = 2  # of the cached arrays: raise it if the same files give other arrays or other chunks
 CHUNK = 256  # photos that are decoded, written and vouched for together
 TEXTS = 1024  # captions that are encoded together
-ODD = 5  # captions that the report quotes
 REMEDY = (
     "A COCO folder has annotations/captions_SPLIT.json and the images in SPLIT/. Name yours in "
     "$CVAE_COCO_ROOT; or python -m cvae_lib data coco --download val2017 fetches one, "
@@ -52,16 +51,6 @@ class CocoReport:
     alpha: int  # used images with transparency, which were laid over white
     rotated: int  # used images that were turned upright, as their EXIF data say
     odd: tuple[str, ...] = ()  # the first of the empty captions, with their images' ids
-
-
-@dataclass(frozen=True)
-class Photo:
-    """An image that the annotations list."""
-
-    id: int
-    file_name: str
-    truth: Scene | None
-    captions: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -210,52 +199,6 @@ def annotation_file(split: str, root: str | Path | None = None) -> Path:
     return path
 
 
-Parsed = tuple[list[Photo], dict[str, Any], dict[str, Any]]
-
-
-def parse_captions(content: bytes, path: Path) -> Parsed:
-    """Check what the file ``path`` holds → its images by id, its info, its useless captions.
-
-    A caption without a letter or digit is of no use to anybody who reads words.
-
-    Raises:
-        DataError: naming the file and the entry that is not as it should be.
-    """
-    try:
-        tree = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not JSON ({error}): get it again") from error
-    photos: dict[int, Photo] = {}
-    for i, entry in enumerate(_entries(path, tree, "images", {"id": int, "file_name": str})):
-        number, name, truth = entry["id"], entry["file_name"], entry.get("truth")
-        if not is_inside(name):
-            raise DataError(f"{path}: images[{i}].file_name {name!r} leads out of its folder")
-        if number in photos:
-            raise DataError(f"{path}: images[{i}].id {number} is there twice")
-        try:
-            photos[number] = Photo(number, name, None if truth is None else Scene.from_json(truth))
-        except ValueError as error:
-            raise DataError(f"{path}: images[{i}].truth {error}") from error
-    orphans, empty = 0, []
-    for entry in _entries(path, tree, "annotations", {"image_id": int, "caption": str}):
-        caption = entry["caption"].strip().encode("utf-8", "replace").decode()  # no surrogates
-        if not any(map(str.isalnum, caption)):
-            empty.append(f"image {entry['image_id']}: {caption!r:.60}")
-        elif entry["image_id"] in photos:
-            photos[entry["image_id"]].captions.append(caption)
-        else:
-            orphans += 1
-    info = tree["info"] if isinstance(tree.get("info"), dict) else {}
-    useless = {"orphans": orphans, "empty": len(empty), "odd": tuple(empty[:ODD])}
-    return sorted(photos.values(), key=lambda p: p.id), info, useless
-
-
-def is_inside(name: str) -> bool:
-    """Whether a relative path, wherever it came from, stays in its folder on any system."""
-    path = PureWindowsPath(name)  # knows both kinds of slash
-    return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name
-
-
 def _decode(
     folder: Path, photos: list[Photo], size: int, workers: int, progress: bool, done: int
 ) -> Iterator[tuple[np.ndarray, dict[str, list[int]]]]:
@@ -308,19 +251,6 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     except (OSError, ValueError):
         return None
     return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
-
-
-def _entries(path: Path, tree: Any, name: str, fields: dict[str, type]) -> Iterator[dict[str, Any]]:
-    """The entries of ``tree[name]``, each of which has ``fields`` of these types."""
-    entries = tree.get(name) if isinstance(tree, dict) else None
-    if not isinstance(entries, list):
-        raise DataError(f"{path} has no list {name!r}: not a file of COCO captions")
-    for i, entry in enumerate(entries):
-        for key, kind in fields.items():
-            value = entry.get(key) if isinstance(entry, dict) else None
-            if type(value) is not kind:
-                raise DataError(f"{path}: {name}[{i}].{key} is {value!r:.60}, want {kind.__name__}")
-        yield entry
 
 
 def _cache(cache: str | Path | None) -> Path:

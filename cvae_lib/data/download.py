@@ -14,7 +14,8 @@ from pathlib import Path
 from filelock import FileLock
 from tqdm import tqdm
 
-from cvae_lib.data.coco import coco_root, parse_captions
+from cvae_lib.data.annotations import parse_captions
+from cvae_lib.data.coco import coco_root
 from cvae_lib.files import DataError, write_atomically
 
 BASE = "http://images.cocodataset.org"  # it has no certificate of its own: the hashes below vouch

@@ -74,7 +74,9 @@ class ImageSet:
     def __post_init__(self) -> None:
         images, labels = _tensor("images", self.images), _tensor("labels", self.labels)
         _check(_is_bytes(images), "images must be uint8 (N, C, H, W)", images)
-        whole = not labels.is_floating_point() and labels.dtype != torch.bool
+        whole = labels.dtype != torch.bool and not (
+            labels.is_floating_point() or labels.is_complex()
+        )
         wanted = f"labels must be int64 ({len(images)},), one for each image"
         _check(whole and labels.shape == images.shape[:1], wanted, labels)
         check_labels(labels, len(self.classes))
@@ -193,6 +195,8 @@ class CaptionedSet:
     _known: str | None = field(default=None, init=False, compare=False)
 
     def __post_init__(self) -> None:
+        for name in ("images", "vectors", "starts"):
+            vars(self)[name] = np.asanyarray(vars(self)[name])  # frozen, but for this
         images, vectors, starts, count = self.images, self.vectors, self.starts, len(self.texts)
         _check(_is_bytes(images), "images must be uint8 (N, C, H, W)", images)
         halves = vectors.dtype in (np.float16, np.float32) and vectors.ndim == 2
