@@ -24,19 +24,15 @@ class DataSet(Protocol):
     """What training asks of images with conditions; `ImageSet` and `CaptionedSet` are such sets."""
 
     @property
-    def images(self) -> Any:
-        """uint8 (N, C, H, W), a tensor or an array."""
+    def images(self) -> Any: ...  # uint8 (N, C, H, W), a tensor or an array
 
     def __len__(self) -> int: ...
 
-    def sha256(self) -> str:
-        """Of images and conditions, for records."""
+    def sha256(self) -> str: ...  # of images and conditions
 
-    def fingerprint(self) -> str:
-        """The same, or another hash that is at hand without reading large arrays: for fit."""
+    def fingerprint(self) -> str: ...  # the same, or one that is at hand without reading arrays
 
-    def to(self, device: str | torch.device) -> DataSet:
-        """The set whose batches are on ``device``."""
+    def to(self, device: str | torch.device) -> DataSet: ...  # its batches are on ``device``
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Images uint8 (B, C, H, W) and their conditions (B, …), in the stored order."""

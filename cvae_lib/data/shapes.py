@@ -39,61 +39,36 @@ RELATIONS: Words = {
     "right of": ("to the right of", "right of"),
 }
 PLACES = (  # row by row, from the top
-    (
-        ("in the top left", "in the upper left corner"),
-        ("at the top", "at the top in the centre"),
-        ("in the top right", "in the upper right corner"),
-    ),
-    (
-        ("on the left", "at the left"),
-        ("in the centre", "in the middle"),
-        ("on the right", "at the right"),
-    ),
-    (
-        ("in the bottom left", "in the lower left corner"),
-        ("at the bottom", "at the bottom in the centre"),
-        ("in the bottom right", "in the lower right corner"),
-    ),
-)
+    (("in the top left", "in the upper left corner"), ("at the top", "at the top in the centre"),
+     ("in the top right", "in the upper right corner")),
+    (("on the left", "at the left"), ("in the centre", "in the middle"),
+     ("on the right", "at the right")),
+    (("in the bottom left", "in the lower left corner"),
+     ("at the bottom", "at the bottom in the centre"),
+     ("in the bottom right", "in the lower right corner")),
+)  # fmt: skip
 RGB = {
-    "red": (214, 40, 40),
-    "orange": (245, 135, 25),
-    "yellow": (243, 215, 30),
-    "green": (35, 150, 65),
-    "blue": (40, 85, 210),
-    "purple": (125, 50, 165),
-    "pink": (240, 115, 180),
-    "black": (25, 25, 30),
-}
+    "red": (214, 40, 40), "orange": (245, 135, 25), "yellow": (243, 215, 30),
+    "green": (35, 150, 65), "blue": (40, 85, 210), "purple": (125, 50, 165),
+    "pink": (240, 115, 180), "black": (25, 25, 30),
+}  # fmt: skip
 BACKGROUNDS = {
-    "white": (247, 247, 245),
-    "grey": (186, 188, 192),
-    "beige": (228, 214, 190),
+    "white": (247, 247, 245), "grey": (186, 188, 192), "beige": (228, 214, 190),
     "pale blue": (198, 220, 240),
-}
+}  # fmt: skip
 RADII = {"small": 0.085, "medium": 0.12, "large": 0.16}  # of the picture's width
 CENTRES = (0.2, 0.5, 0.8)  # of rows and columns
 JITTER = 0.035  # of a shape around its place, both ways
 
 # Combinations that no training, validation or test scene holds; every scene of "unseen" has one.
-UNSEEN_PAIRS = frozenset(
-    {
-        ("circle", "purple"),
-        ("square", "yellow"),
-        ("triangle", "blue"),
-        ("star", "green"),
-        ("cross", "pink"),
-        ("ring", "orange"),
-    }
-)
-UNSEEN_RELATIONS = frozenset(  # "below" and "right of" are these, seen from the other side
-    {
-        ("star", "above", "square"),
-        ("circle", "above", "ring"),
-        ("cross", "left of", "star"),
-        ("triangle", "left of", "circle"),
-    }
-)
+UNSEEN_PAIRS = frozenset({
+    ("circle", "purple"), ("square", "yellow"), ("triangle", "blue"), ("star", "green"),
+    ("cross", "pink"), ("ring", "orange"),
+})  # fmt: skip
+UNSEEN_RELATIONS = frozenset({  # "below" and "right of" are these, seen from the other side
+    ("star", "above", "square"), ("circle", "above", "ring"), ("cross", "left of", "star"),
+    ("triangle", "left of", "circle"),
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
