@@ -108,7 +108,7 @@ def joined(*sets: CaptionedSet) -> CaptionedSet:
         [truth for data in sets for truth in data.truths or ()],
         source=" and ".join(data.source for data in sets),
         real=False,
-        styles=STYLES,
+        styles=sets[0].styles,
     )
 
 
@@ -249,6 +249,7 @@ STYLES = tuple(_STYLES)  # of a scene's captions, from the names alone to severa
 def draw_one(
     split: str, seed: int, size: int, index: int
 ) -> tuple[np.ndarray, Scene, list[Caption]]:
+    """`draw_scene` with the picture before it, uint8 (3, size, size)."""
     scene, captions = draw_scene(split, index, seed)
     return render(scene, size), scene, captions
 
