@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,8 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
+
+from cvae_lib.files import write_atomically
 
 FORMAT = "cvae_lib checkpoint 1"
 
@@ -31,31 +31,10 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
     on_cpu = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
     text = json.dumps(metadata)
     header = {"format": FORMAT, "sha256": content_sha256(on_cpu, text), "metadata": text}
-    write_atomically(path, safetensors.torch.save(on_cpu, header))
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content`` through a temporary file beside it.
-
-    Raises:
-        CheckpointError: if the disk refuses; the former file is left as it was.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        write_atomically(path, safetensors.torch.save(on_cpu, header))
     except OSError as error:
-        raise CheckpointError(
-            f"cannot write {path} ({error.strerror or error}): make room or choose another place; "
-            "an earlier file there is intact"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        raise CheckpointError(str(error)) from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

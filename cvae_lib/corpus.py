@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from cvae_lib.checks import whole_number
 from cvae_lib.data import CaptionedSet, DataError, coco_captions, download_coco
-from cvae_lib.data.containers import TextEncoder
 from cvae_lib.data.scenes import scenes
+from cvae_lib.data.sets import TextEncoder
 from cvae_lib.encoders import WEIGHTS_VARIABLE, ClipTextEncoder, HashingTextEncoder
 from cvae_lib.scale import Scale
 
@@ -74,7 +74,7 @@ def _photographs(scale: Scale, size: int) -> Corpus:
     rest = photos.subset(slice(tenth, None))
     return Corpus(
         rest,
-        photos.head(tenth),
+        photos.first(tenth),
         clip,
         f"{len(rest):,} photographs of COCO {SPLIT}, {tenth:,} to measure on, texts by CLIP",
     )

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from cvae_lib.data import to_bytes
+from cvae_lib.files import user_path
 
 WEIGHTS_VARIABLE = "CVAE_INCEPTION_WEIGHTS"
 PUBLISHED = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"  # SHA-256
@@ -58,7 +59,7 @@ class InceptionFeatures:
 
 def _find_weights(weights: str | Path | None) -> Path:
     if chosen := weights or os.environ.get(WEIGHTS_VARIABLE):
-        path = Path(chosen).expanduser()
+        path = user_path(chosen)
         if not path.is_file():
             raise FileNotFoundError(
                 f"{path} is no file: weights= or ${WEIGHTS_VARIABLE} must name Inception's weights"

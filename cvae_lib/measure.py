@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from cvae_lib import losses, metrics, models
-from cvae_lib.data.containers import CaptionedSet, ImageSet, to_unit
+from cvae_lib.data.pixels import to_unit
+from cvae_lib.data.sets import CaptionedSet, ImageSet
+from cvae_lib.data.shapes import Scene
 from cvae_lib.models import VAE, FashionJudge, SceneJudge, TextConditionalVAE
 
 SAMPLES = 10_000  # drawn garments behind class agreement and Fréchet distance
-PLACED = 1  # of a scene's five captions: names and places everything
 BATCH = 250  # scenes at once
 
 
@@ -78,8 +79,8 @@ def measure_scenes(
     """
     model.eval()
     truths = data.truths or ()
-    seen = data.subset(np.array([not truth["unseen"] for truth in truths]))
-    conditions = torch.from_numpy(np.asarray(seen.vectors[seen.first[:-1]], np.float32))
+    seen = data.subset(np.array([not scene.unseen() for scene in truths]))
+    conditions = seen.text_vectors()
     result = _reconstruction(model, _scene_batches(model, seen, conditions), seed)
     result["sse_per_pixel"] = result.pop("sse") / seen.images[0, 0].size
     real = torch.cat([judge.features(x) for x, _ in _scene_batches(judge, seen, conditions)])
@@ -93,17 +94,17 @@ def measure_scenes(
 
 
 def _obedience_by_group(
-    drawn: Sequence[Sequence[dict[str, Any]]], truths: Sequence[dict[str, Any]]
+    drawn: Sequence[Sequence[dict[str, Any]]], truths: Sequence[Scene]
 ) -> dict[str, float]:
-    def group(truth: dict[str, Any]) -> str:
-        number = "one" if len(truth["things"]) == 1 else "several"
-        return f"unseen_{number}" if truth["unseen"] else number
+    def group(scene: Scene) -> str:
+        number = "one" if len(scene.things) == 1 else "several"
+        return f"unseen_{number}" if scene.unseen() else number
 
-    groups = [group(truth) for truth in truths]
+    groups = [group(scene) for scene in truths]
     result: dict[str, float] = {}
     for name in dict.fromkeys(groups):
         rows = [row for row, of in enumerate(groups) if of == name]
-        score = metrics.obedience([drawn[i] for i in rows], [truths[i]["things"] for i in rows])
+        score = metrics.obedience([drawn[i] for i in rows], [truths[i].things for i in rows])
         result |= {f"{name}_{key}": value for key, value in score.items()}
     return result
 
@@ -115,11 +116,10 @@ def draw_placed(
     """A picture (N, 3, S, S) for each scene, from the caption that names and places its things."""
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
-    texts = torch.from_numpy(np.asarray(data.vectors[data.first[:-1] + PLACED], np.float32))
     return torch.cat(
         [
             model.sample(batch.to(device), generator, fitted_prior=fitted_prior)
-            for batch in texts.split(BATCH)
+            for batch in data.text_vectors("placed").split(BATCH)
         ]
     )
 
@@ -132,7 +132,7 @@ def measure_scene_judge(judge: SceneJudge, data: CaptionedSet) -> dict[str, floa
     empty = torch.empty(len(data), 0)
     things = [judge.read(x) for x, _ in _scene_batches(judge, data, empty)]
     seen = [row for batch in things for row in batch]
-    return metrics.obedience(seen, [truth["things"] for truth in data.truths])
+    return metrics.obedience(seen, [scene.things for scene in data.truths])
 
 
 def _scene_batches(

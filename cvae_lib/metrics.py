@@ -141,7 +141,7 @@ def _by_batch(
 
 def obedience(
     drawn: Sequence[Sequence[dict[str, Any]]],
-    asked: Sequence[Sequence[dict[str, Any]]],
+    asked: Sequence[Sequence[Any]],
     position: bool = True,
 ) -> dict[str, float]:
     """How far pictures show what their texts asked for, each a mean over the pictures.
@@ -151,7 +151,8 @@ def obedience(
     Args:
         drawn: for each picture what a judge sees: things of all colours with "presence", "shape",
             "colour", "row" and "column", the surest first (`SceneJudge.read`).
-        asked: for each picture the n things of its text, with the same keys but "presence".
+        asked: for each picture the n things of its text, with these names as attributes
+            (`cvae_lib.data.Thing`).
         position: whether the texts say where the things are.
 
     Returns:
@@ -179,10 +180,10 @@ def obedience(
     return {name: total / len(drawn) for name, total in sums.items()}
 
 
-def _shared(a: Sequence[dict[str, Any]], b: Sequence[dict[str, Any]], keys: tuple[str, ...]) -> int:
-    """How many things of two lists pair up by their values of ``keys``."""
+def _shared(a: Sequence[dict[str, Any]], b: Sequence[Any], keys: tuple[str, ...]) -> int:
+    """How many things seen and asked for pair up by their values of ``keys``."""
     left = Counter(tuple(thing[k] for k in keys) for thing in a)
-    right = Counter(tuple(thing[k] for k in keys) for thing in b)
+    right = Counter(tuple(getattr(thing, k) for k in keys) for thing in b)
     return (left & right).total()
 
 

@@ -18,11 +18,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cvae_lib import models
-from cvae_lib.checkpoint import CheckpointError, read_tensors, write_atomically, write_tensors
+from cvae_lib.checkpoint import CheckpointError, read_tensors, write_tensors
 from cvae_lib.data import CaptionedSet, ImageSet, TextEncoder, fashion_mnist
-from cvae_lib.data.containers import about_encoder
 from cvae_lib.data.scenes import joined, scenes
+from cvae_lib.data.sets import about_encoder
 from cvae_lib.encoders import HashingTextEncoder
+from cvae_lib.files import user_path, write_atomically
 from cvae_lib.latent import fit_prior, fit_text_prior
 from cvae_lib.measure import measure, measure_scene_judge, measure_scenes
 from cvae_lib.models import BaseVAE, FashionJudge, SceneJudge, TextConditionalVAE
@@ -226,7 +227,7 @@ def train_recipe(
         else:
             fit_prior(model, train_set, width)
         if checkpoint is not None:
-            _store_prior(model, Path(checkpoint))
+            _store_prior(model, user_path(checkpoint))
     return model, history
 
 
@@ -333,7 +334,7 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Any
     Raises:
         CheckpointError: if the file is damaged or of a model that this library does not know.
     """
-    tensors, metadata = read_tensors(Path(path))
+    tensors, metadata = read_tensors(user_path(path))
     known = {
         cls.__name__: cls
         for cls in (

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cvae_lib.checkpoint import write_atomically
+from cvae_lib.files import write_atomically
 
 FOLDER = Path(__file__).parent / "records"
 

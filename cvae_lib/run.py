@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 from cvae_lib import plots
 from cvae_lib.checkpoint import CheckpointError, read_tensors, write_tensors
 from cvae_lib.config import TrainConfig
-from cvae_lib.data.containers import DataSet
+from cvae_lib.data.sets import DataSet
 from cvae_lib.distributed import Processes
 
 # objective(model, x, condition, generator, beta) → {"loss": (B,), any further terms: (B,)}
@@ -111,8 +111,8 @@ class Run:
             "objective": getattr(objective, "__qualname__", type(objective).__qualname__),
             "config": asdict(config),
             "machine": self.history.settings,
-            "training data": {"images": len(train_set), "sha256": train_set.sha256()},
-            "validation data": {"images": len(valid_set), "sha256": valid_set.sha256()},
+            "training data": {"images": len(train_set), "fingerprint": train_set.fingerprint()},
+            "validation data": {"images": len(valid_set), "fingerprint": valid_set.fingerprint()},
             **about,
         }
         self.train_set, self.valid_set = train_set.to(self.device), valid_set.to(self.device)

@@ -19,7 +19,9 @@ from cvae_lib import losses
 from cvae_lib.checkpoint import CheckpointError
 from cvae_lib.checks import evaluating
 from cvae_lib.config import TrainConfig
-from cvae_lib.data.containers import DataSet, to_unit
+from cvae_lib.data.pixels import to_unit
+from cvae_lib.data.sets import DataSet
+from cvae_lib.files import user_path
 from cvae_lib.run import History, NonFiniteLossError, Objective, Run
 
 __all__ = [
@@ -90,7 +92,7 @@ def fit(
             objective, number of threads or data.
         KeyboardInterrupt: on Ctrl-C, after the running step and the checkpoint.
     """
-    path = None if checkpoint is None else Path(checkpoint).expanduser()
+    path = None if checkpoint is None else user_path(checkpoint)
     if path and path.is_dir():
         raise CheckpointError(f"checkpoint {path} is a folder: name a file in it")
     with _own_randomness(config.seed):

@@ -46,7 +46,7 @@ def private_memory() -> int:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     data, limit = mapped(sys.argv[1]), int(sys.argv[2]) * 2**20
-    few, config = data.head(64), TrainConfig(epochs=1, batch_size=32)
+    few, config = data.first(64), TrainConfig(epochs=1, batch_size=32)
     fit(Grey(), few, few, config, objective=objective)  # PyTorch takes what it keeps
     resource.setrlimit(resource.RLIMIT_DATA, (private_memory() + limit,) * 2)
     try:

@@ -15,7 +15,6 @@ from cvae_lib.checkpoint import (
     CheckpointError,
     content_sha256,
     read_tensors,
-    write_atomically,
     write_tensors,
 )
 
@@ -217,24 +216,6 @@ def test_a_failing_fsync_leaves_the_old_file(written: Path, monkeypatch) -> None
     with pytest.raises(CheckpointError, match=r"\(No space left on device\): make room or choose"):
         write_tensors(written, {"weight": torch.zeros(3)}, {})
     assert_intact(written)
-
-
-def test_the_content_is_on_the_disk_before_it_takes_the_name(written: Path, monkeypatch) -> None:
-    steps = []
-    fsync, replace = os.fsync, os.replace
-
-    def note_fsync(descriptor: int) -> None:
-        steps.append("fsync")
-        fsync(descriptor)
-
-    def note_replace(source: Path, target: Path) -> None:
-        steps.append("replace")
-        replace(source, target)
-
-    monkeypatch.setattr(os, "fsync", note_fsync)
-    monkeypatch.setattr(os, "replace", note_replace)
-    write_atomically(written, b"content")
-    assert steps == ["fsync", "replace"] and written.read_bytes() == b"content"
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

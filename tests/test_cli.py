@@ -477,6 +477,7 @@ def test_data_coco_prepares_and_counts(
     Image.new("L", (30, 20)).save(tmp_path / "train" / "1.png")
     images = [{"id": 1, "file_name": "1.png"}, {"id": 2, "file_name": "2.png"}]
     captions = [{"image_id": i, "caption": "a cat"} for i in (1, 1, 2)]
+    captions.append({"image_id": 2, "caption": "👍"})
     content = json.dumps({"images": images, "annotations": captions})
     (tmp_path / "annotations" / "captions_train.json").write_text(content)
     options = ["--root", str(tmp_path), "--split", "train", "--size", "16"]
@@ -487,10 +488,12 @@ def test_data_coco_prepares_and_counts(
         "images": "1",
         "captions": "2",
         "missing": "1",
+        "empty": "1",
         "grey": "1",
     }
+    assert "captions without a word, as those of image 2: '👍'" in out
     assert str(tmp_path / "train") in out.replace("\n", "") and "train at 16 × 16" in out
-    assert err == "" and list((tmp_path / "cache").rglob("array.npy"))
+    assert err == "" and list((tmp_path / "cache").rglob("train-16-*.npy"))
 
 
 def test_data_coco_downloads(

@@ -278,14 +278,6 @@ def test_a_home_folder_may_be_a_tilde(bare: Path, monkeypatch: pytest.MonkeyPatc
     assert find_fashion_mnist("~/data") == bare / "data"
 
 
-def test_cache_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert module.cache_root() == tmp_path / "xdg" / "cvae_lib"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert module.cache_root() == tmp_path / ".cache" / "cvae_lib"
-
-
 # Download
 
 

@@ -28,9 +28,9 @@ def test_joined_sets_are_one_after_the_other() -> None:
     encoder = HashingTextEncoder(16)
     parts = [scenes("test", 3, 16, encoder=encoder), scenes("unseen", 2, 16, encoder=encoder)]
     whole = joined(*parts)
-    assert len(whole) == 5 and whole.first.tolist() == [0, 5, 10, 15, 20, 25]
+    assert len(whole) == 5 and whole.starts.tolist() == [0, 5, 10, 15, 20, 25]
     assert (whole.images[3:] == parts[1].images).all()
-    assert list(whole.captions[15:]) == list(parts[1].captions)
+    assert list(whole.texts[15:]) == list(parts[1].texts)
     assert whole.truths is not None and parts[1].truths is not None
     assert whole.truths[3] == parts[1].truths[0]
 

@@ -9,6 +9,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
+from cvae_lib.data import Thing
 from cvae_lib.metrics import (
     bits_per_dim,
     class_agreement,
@@ -358,6 +359,10 @@ def thing(colour: str, shape: str, row: int = 0, column: int = 0, presence: floa
     }  # fmt: skip
 
 
+def asked(colour: str, shape: str, row: int = 0, column: int = 0) -> Thing:
+    return Thing(shape, colour, "small", row, column, 0.5, 0.5)
+
+
 @pytest.mark.parametrize(
     ("drawn", "expected"),
     [
@@ -379,22 +384,22 @@ def thing(colour: str, shape: str, row: int = 0, column: int = 0, presence: floa
     ],
 )
 def test_obedience_to_a_text_of_one_thing(drawn: list[dict], expected: dict[str, float]) -> None:
-    assert obedience([drawn], [[thing("red", "circle")]]) == expected
+    assert obedience([drawn], [[asked("red", "circle")]]) == expected
 
 
 def test_obedience_sees_that_colours_are_swapped() -> None:
-    asked = [thing("red", "circle"), thing("blue", "star", 1)]
+    wanted = [asked("red", "circle"), asked("blue", "star", 1)]
     swapped = [thing("blue", "circle"), thing("red", "star", 1)]
-    score = obedience([swapped], [asked])
+    score = obedience([swapped], [wanted])
     assert score == {"colour": 1, "shape": 1, "position": 1, "count": 1, "all": 0}
-    half = obedience([[thing("red", "circle"), thing("green", "star")]], [asked])
+    half = obedience([[thing("red", "circle"), thing("green", "star")]], [wanted])
     assert half["colour"] == 0.5 and half["position"] == 0.5
 
 
 def test_obedience_without_places_is_a_mean_over_pictures() -> None:
-    asked = [[thing("red", "circle")], [thing("red", "circle")]]
+    wanted = [[asked("red", "circle")], [asked("red", "circle")]]
     drawn = [[thing("red", "circle", 2)], [thing("red", "ring")]]
-    score = obedience(drawn, asked, position=False)
+    score = obedience(drawn, wanted, position=False)
     assert score == {"colour": 1, "shape": 0.5, "count": 1, "all": 0.5}
 
 

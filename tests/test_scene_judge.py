@@ -5,27 +5,28 @@ import pytest
 import torch
 from torch import Tensor
 
-from cvae_lib.data.scenes import COLOURS, SHAPES, SIZES, draw_scene, render
+from cvae_lib.data import Scene, draw_scene, render
+from cvae_lib.data.shapes import COLOURS, SHAPES, SIZES
 from cvae_lib.metrics import obedience
 from cvae_lib.models.scene_judge import SceneJudge, judge_losses, judge_targets
 
 
-def pictures(count: int, size: int = 64) -> tuple[Tensor, list[dict]]:
+def pictures(count: int, size: int = 64) -> tuple[Tensor, list[Scene]]:
     drawn = [draw_scene("train", index)[0] for index in range(count)]
     images = torch.from_numpy(np.stack([render(scene, size) for scene in drawn]))
-    return images / 255, [scene.truth() for scene in drawn]
+    return images / 255, drawn
 
 
 def test_targets_hold_the_truth() -> None:
     truths = pictures(20)[1]
     targets = judge_targets(truths).view(20, 8, 5)
     for truth, rows in zip(truths, targets, strict=True):
-        assert rows[:, 0].sum() == len(truth["things"])
-        for thing in truth["things"]:
-            row = rows[list(COLOURS).index(thing["colour"])]
-            assert list(SHAPES)[int(row[1])] == thing["shape"]
-            assert list(SIZES)[int(row[2])] == thing["size"]
-            assert row[3:].tolist() == pytest.approx([thing["x"], thing["y"]])
+        assert rows[:, 0].sum() == len(truth.things)
+        for thing in truth.things:
+            row = rows[list(COLOURS).index(thing.colour)]
+            assert list(SHAPES)[int(row[1])] == thing.shape
+            assert list(SIZES)[int(row[2])] == thing.size
+            assert row[3:].tolist() == pytest.approx([thing.x, thing.y])
 
 
 def test_what_is_absent_costs_only_presence() -> None:
@@ -66,5 +67,5 @@ def test_it_learns_to_read() -> None:
             sum(term.mean() for term in terms.values()).backward()
             optimizer.step()
     seen = judge.eval().read(images)
-    score = obedience(seen, [truth["things"] for truth in truths])
+    score = obedience(seen, [truth.things for truth in truths])
     assert score["colour"] > 0.9 and score["position"] > 0.9, score

@@ -1,7 +1,9 @@
 """Scenes: truth, pictures and captions agree; the unseen stays unseen; COCO's tools read them."""
 
+import hashlib
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from cvae_lib.data.scenes import (
+from cvae_lib.data import DataError, coco_captions, coco_images, write_scenes
+from cvae_lib.data.scenes import SPLITS, STYLES, draw_scene, scenes
+from cvae_lib.data.shapes import (
     COLOURS,
     PLACES,
     RADII,
@@ -17,16 +21,19 @@ from cvae_lib.data.scenes import (
     RGB,
     SHAPES,
     SIZES,
-    SPLITS,
     UNSEEN_PAIRS,
     UNSEEN_RELATIONS,
     Scene,
     Thing,
-    draw_scene,
     render,
-    scenes,
-    write_scenes,
 )
+
+GOLDEN = {  # SHA-256 of the pixels and of the captions of 20 scenes at 64 pixels
+    "train": "2a3f4991adce433a 09af70ed51db98e0",
+    "valid": "bec7de12b2b5c16f acb8b59d68e5c9db",
+    "test": "d23a43e20d54f359 788995fea0e26ad4",
+    "unseen": "00d90b3567d08940 d83f83d220093b28",
+}
 
 
 class CountingEncoder:
@@ -45,6 +52,16 @@ def thing(shape: str = "circle", colour: str = "red", size: str = "large") -> Th
 def test_there_is_enough_to_talk_about() -> None:
     assert len(SHAPES) >= 6 and len(COLOURS) >= 8 and len(SIZES) == 3 and len(RELATIONS) == 4
     assert COLOURS.keys() == RGB.keys()
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_scenes_stay_as_they_are(split: str) -> None:
+    pixels, captions = hashlib.sha256(), hashlib.sha256()
+    for index in range(20):
+        scene, said = draw_scene(split, index)
+        pixels.update(render(scene, 64).tobytes())
+        captions.update(json.dumps([[c.text, list(c.says)] for c in said]).encode())
+    assert f"{pixels.hexdigest()[:16]} {captions.hexdigest()[:16]}" == GOLDEN[split]
 
 
 def test_a_scene_depends_on_seed_split_and_index_alone() -> None:
@@ -164,18 +181,20 @@ def test_scenes_in_memory() -> None:
     data = scenes("train", 12, 32, encoder=CountingEncoder())
     assert data.images.shape == (12, 3, 32, 32) and not data.real
     assert data.vectors.shape == (60, 1) and data.vectors.dtype == np.float16
-    assert data.vectors[3, 0] == len(data.captions[3])
+    assert data.vectors[3, 0] == len(data.texts[3])
     assert data.truths is not None
     scene, captions = draw_scene("train", 5)
-    assert data.truths[5] == scene.truth()
-    assert list(data.captions[25:30]) == [c.text for c in captions]
+    assert data.truths[5] == scene
+    assert list(data.texts[25:30]) == [c.text for c in captions]
+    assert [data.captions(style)[5] for style in STYLES] == [c.text for c in captions]
+    assert all(text.startswith("The picture shows") for text in data.captions("told"))
     assert (data.images[5] == render(scene, 32)).all()
 
 
 def test_the_number_of_workers_changes_nothing() -> None:
     one = scenes("valid", 70, 16, encoder=CountingEncoder())
     two = scenes("valid", 70, 16, encoder=CountingEncoder(), workers=2)
-    assert (one.images == two.images).all() and one.captions == two.captions
+    assert (one.images == two.images).all() and one.texts == two.texts
 
 
 def test_cocos_own_tools_open_what_is_written(tmp_path: Path) -> None:
@@ -193,7 +212,7 @@ def test_cocos_own_tools_open_what_is_written(tmp_path: Path) -> None:
     assert (np.asarray(picture) == render(scene, 32).transpose(1, 2, 0)).all()
     content = json.loads(path.read_text())
     assert content["info"]["procedural"] is True
-    assert content["images"][2]["truth"] == scene.truth()
+    assert content["images"][2]["truth"] == scene.to_json()
     assert content["annotations"][11]["says"] == list(expected[1].says)
 
 
@@ -213,20 +232,88 @@ def test_the_command_line_writes_scenes(tmp_path: Path, capsys: pytest.CaptureFi
     assert main([*asked, "--split", "unseen", "--seed", "5"]) == 0
     assert "3" in capsys.readouterr().out
     content = json.loads((tmp_path / "annotations" / "captions_unseen.json").read_text())
-    assert content["images"][1]["truth"] == draw_scene("unseen", 1, seed=5)[0].truth()
+    assert content["images"][1]["truth"] == draw_scene("unseen", 1, seed=5)[0].to_json()
     assert main([*asked, "--split", "testing"]) == 2
     assert "no split 'testing' of Scenes" in capsys.readouterr().err
 
 
 def test_the_loader_of_photos_reads_what_is_written(tmp_path: Path) -> None:
-    from cvae_lib.data import coco_captions
-
     write_scenes(tmp_path / "scenes", "valid", 8, 32, workers=1)
     read = coco_captions(
         "valid", 32, tmp_path / "scenes", encoder=CountingEncoder(), cache=tmp_path / "cache"
     )
     drawn = scenes("valid", 8, 32, encoder=CountingEncoder())
     assert (np.asarray(read.images) == drawn.images).all() and not read.real
-    assert list(read.captions) == list(drawn.captions)
+    assert list(read.texts) == list(drawn.texts)
     assert read.truths is not None and list(read.truths) == list(drawn.truths or ())
-    assert (read.first == drawn.first).all() and (read.vectors == drawn.vectors).all()
+    assert read.captions("told") == drawn.captions("told") == drawn.texts[4::5]
+    assert (read.starts == drawn.starts).all() and (read.vectors == drawn.vectors).all()
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_ctrl_c_while_drawing_leaves_the_old_scenes(tmp_path: Path) -> None:
+    write_scenes(tmp_path, "train", 6, 16, workers=1)
+    (tmp_path / "train" / "mine.txt").write_text("not a scene")
+    before, drawn = content(tmp_path), iter(range(4))
+
+    def interrupt() -> None:
+        if next(drawn) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_scenes(tmp_path, "train", 6, 16, seed=1, workers=1, on_scene=interrupt)
+    assert content(tmp_path) == before
+    write_scenes(tmp_path, "train", 3, 16, seed=1, workers=1)
+    found = coco_images("train", 16, tmp_path, cache=tmp_path / "cache")
+    assert len(found.images) == 3 and "seed 1" in found.source
+    assert (tmp_path / "train" / "mine.txt").exists()
+
+
+def test_ctrl_c_while_replacing_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_scenes(tmp_path, "train", 6, 16, workers=1)
+    replace, moved = os.replace, iter(range(9))
+
+    def interrupt(source: Path, target: Path) -> None:
+        if next(moved) == 2:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", interrupt)
+        write_scenes(tmp_path, "train", 6, 16, seed=1, workers=1)
+    with pytest.raises(DataError, match="does not exist"):
+        coco_images("train", 16, tmp_path)
+    assert not list(tmp_path.glob(".scenes-*"))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda truth: "x", "tells no scene"),
+        (lambda truth: truth.pop("things"), "tells no scene"),
+        (lambda truth: truth["things"][0].update(shape="cube"), "want known words"),
+        (lambda truth: truth["things"][0].update(shape=["circle"]), "tells no scene"),
+        (lambda truth: truth["things"][0].update(row=3), "want known words and places"),
+        (lambda truth: truth["things"][0].update(x="0.5"), "tells no scene"),
+        (lambda truth: truth["things"][0].update(y=float("nan")), "want known words and places"),
+        (lambda truth: truth["things"][0].update(more=1), "tells no scene"),
+        (lambda truth: truth["things"].append(truth["things"][0]), "different colours"),
+        (lambda truth: truth["things"].clear(), "different colours"),
+        (lambda truth: truth.update(background=["white"]), "tells no scene"),
+        (lambda truth: truth.update(background=["white", "mauve"]), "want known words"),
+    ],
+)
+def test_a_bad_truth_is_named(change: Callable, reason: str, tmp_path: Path) -> None:
+    path = write_scenes(tmp_path, "train", 3, 16, workers=1)
+    tree = json.loads(path.read_text())
+    if isinstance(change(tree["images"][1]["truth"]), str):
+        tree["images"][1]["truth"] = "x"
+    path.write_text(json.dumps(tree))
+    with pytest.raises(DataError, match=reason) as error:
+        coco_images("train", 16, tmp_path)
+    assert f"{path}: images[1].truth tells no scene" in str(error.value)

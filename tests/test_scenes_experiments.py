@@ -9,7 +9,7 @@ import pytest
 import scenes as experiment
 
 from cvae_lib import records
-from cvae_lib.data.scenes import write_scenes
+from cvae_lib.data import write_scenes
 from cvae_lib.models import TextConditionalVAE
 
 

@@ -142,7 +142,7 @@ def test_each_epoch_draws_captions_and_validation_does_not(mapped: Sets) -> None
     fit(together.new_vae(), *mapped, CONFIG, objective=objective)
     epochs = [{tuple(row.tolist()) for row in torch.cat(seen[True][i : i + 4])} for i in (0, 4, 8)]
     assert len(epochs[0]) == 57 and epochs[0] != epochs[1] != epochs[2]
-    first = torch.from_numpy(mapped[1].vectors[mapped[1].first[:-1]]).float()
+    first = mapped[1].text_vectors()
     assert all(torch.equal(text, first) for text in seen[False])
 
 

@@ -294,7 +294,7 @@ def test_encode_set_takes_each_images_first_caption(captioned: CaptionedSet) -> 
     model = heard(make("film"))
     mu, logvar = encode_set(model, captioned)
     x = torch.from_numpy(captioned.images) / 255
-    text = torch.from_numpy(captioned.vectors[captioned.first[:-1]])
+    text = captioned.text_vectors()
     expected = model.encode(x, text)
     torch.testing.assert_close(mu, expected[0].detach())
     torch.testing.assert_close(logvar, expected[1].detach())

@@ -76,9 +76,13 @@ def coco(
         typer.echo(f"{download} is in {folder}: photos in {download}, captions in annotations.")
         return
     found = coco_images(split, size, root, progress=bar)
-    counts = [(name, f"{count:,}") for name, count in asdict(found.report).items()]
+    report = asdict(found.report)
+    odd = report.pop("odd")
     typer.echo(found.source)
+    counts = [(name, f"{count:,}") for name, count in report.items()]
     table(f"{split} at {size} × {size}", ("", ""), counts)
+    if odd:
+        typer.echo(f"Left out are captions without a word, as those of {'; '.join(odd)}")
 
 
 @data.command(epilog=examples("data scenes --out scenes --count 50000 --size 64"))
@@ -92,7 +96,7 @@ def scenes(
     """Draw scenes of one to three shapes, with captions, as a COCO folder."""
     from tqdm import tqdm
 
-    from cvae_lib.data.scenes import write_scenes
+    from cvae_lib.data import write_scenes
 
     with tqdm(total=count, unit=" scenes", disable=not sys.stderr.isatty()) as bar:
         path = write_scenes(out, split, count, size, seed, on_scene=bar.update)

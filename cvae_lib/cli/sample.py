@@ -36,8 +36,8 @@ def sample(
     """
     import torch
 
-    from cvae_lib.checkpoint import write_atomically
     from cvae_lib.data import FASHION_CLASSES
+    from cvae_lib.files import write_atomically
     from cvae_lib.models import TextConditionalVAE
     from cvae_lib.text import text_to_images
 

@@ -61,7 +61,7 @@ class TextTraining:
         """Train; ``options`` are those of `fit`."""
         import torch
 
-        from cvae_lib.data.containers import about_encoder
+        from cvae_lib.data.sets import about_encoder
         from cvae_lib.models import TextConditionalVAE
         from cvae_lib.train import fit
 
@@ -93,15 +93,15 @@ class TextTraining:
         if self.scenes is None:
             whole = coco_captions(
                 self.split, self.size, self.coco, encoder=encoder, progress=progress
-            ).head(images)
+            ).first(images)
             kept = len(whole) - max(1, len(whole) // 10)
-            return whole.head(kept), whole.subset(slice(kept, None))
+            return whole.first(kept), whole.subset(slice(kept, None))
         workers = max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
         train_set, valid_set = (
             scenes(split, count, self.size, encoder=encoder, workers=workers)
             for split, count in (("train", self.scenes), ("valid", max(1, self.scenes // 10)))
         )
-        return train_set.head(images), valid_set
+        return train_set.first(images), valid_set
 
 
 def refuse_options(context: typer.Context, name: str) -> None:

@@ -1,24 +1,25 @@
-"""Data: containers, Fashion-MNIST, and procedural garments that stand in for it."""
+"""Data: sets, Fashion-MNIST, and procedural garments that stand in for it."""
 
 from cvae_lib.data.coco import CocoImages, CocoReport, coco_captions, coco_images
-from cvae_lib.data.containers import (
-    CaptionedSet,
-    ImageSet,
-    TextEncoder,
-    check_labels,
-    to_bytes,
-    to_unit,
-)
 from cvae_lib.data.download import download_coco
 from cvae_lib.data.fashion import (
     FASHION_CLASSES,
-    DataError,
     ToyDataWarning,
     fashion_mnist,
     find_fashion_mnist,
 )
-from cvae_lib.data.scenes import draw_scene, render, write_scenes
+from cvae_lib.data.pixels import to_bytes, to_unit
+from cvae_lib.data.scene_files import write_scenes
+from cvae_lib.data.scenes import draw_scene
+from cvae_lib.data.sets import (
+    CaptionedSet,
+    ImageSet,
+    TextEncoder,
+    check_labels,
+)
+from cvae_lib.data.shapes import Scene, Thing, render
 from cvae_lib.data.toy import draw_garments, toy_garments
+from cvae_lib.files import DataError
 
 __all__ = [
     "FASHION_CLASSES",
@@ -27,7 +28,9 @@ __all__ = [
     "CocoReport",
     "DataError",
     "ImageSet",
+    "Scene",
     "TextEncoder",
+    "Thing",
     "ToyDataWarning",
     "check_labels",
     "coco_captions",

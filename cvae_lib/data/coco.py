@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
 import stat
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
 from tqdm import tqdm
 
+from cvae_lib.data.annotations import Photo, parse_captions
 from cvae_lib.data.array_cache import cached_array, sha256
-from cvae_lib.data.containers import CaptionedSet, TextEncoder
-from cvae_lib.data.fashion import DataError, cache_root
+from cvae_lib.data.photos import KINDS, square
+from cvae_lib.data.scenes import STYLES
+from cvae_lib.data.sets import CaptionedSet, TextEncoder
+from cvae_lib.files import DataError, cache_root, user_path
 
-VERSION = 1  # of the cached arrays: raise it if the same files give other arrays or other chunks
+VERSION = 2  # of the cached arrays: raise it if the same files give other arrays or other chunks
 CHUNK = 256  # photos that are decoded, written and vouched for together
 TEXTS = 1024  # captions that are encoded together
-
-MODES = {"1": "grey", "L": "grey", "LA": "grey", "CMYK": "cmyk", "P": "palette"}
-ORIENTATION = 0x0112  # an EXIF tag: 2 to 8 are turned or mirrored
 REMEDY = (
     "A COCO folder has annotations/captions_SPLIT.json and the images in SPLIT/. Name yours in "
     "$CVAE_COCO_ROOT; or python -m cvae_lib data coco --download val2017 fetches one, "
@@ -45,21 +44,13 @@ class CocoReport:
     broken: int  # captioned images that are cut off, damaged, too large, or neither JPEG nor PNG
     uncaptioned: int  # images without a caption; their files are not looked at
     orphans: int  # captions of an image that is not listed
-    empty: int  # captions without a word
+    empty: int  # captions without a letter or digit
     grey: int  # used images that were turned to RGB, as the next two
     cmyk: int
     palette: int
+    alpha: int  # used images with transparency, which were laid over white
     rotated: int  # used images that were turned upright, as their EXIF data say
-
-
-@dataclass(frozen=True)
-class Photo:
-    """An image that the annotations list."""
-
-    id: int
-    file_name: str
-    truth: dict[str, Any] | None
-    captions: list[str] = field(default_factory=list)
+    odd: tuple[str, ...] = ()  # the first of the empty captions, with their images' ids
 
 
 @dataclass(frozen=True)
@@ -71,6 +62,7 @@ class CocoImages:
     report: CocoReport
     source: str
     real: bool
+    sha256: str  # stands for the content of ``images``
 
 
 def coco_captions(
@@ -100,24 +92,25 @@ def coco_captions(
     found = coco_images(split, size, root, cache=cache, workers=workers, progress=progress)
     captions = [caption for photo in found.photos for caption in photo.captions]
     truths = [photo.truth for photo in found.photos if photo.truth is not None]
-    key = {
-        "version": VERSION,
-        "encoder": encoder.name,
-        "fingerprint": encoder.fingerprint,
-        "captions": sha256(json.dumps(captions).encode()),
-    }
+    told = len(truths) == len(found.photos)
+    key = {"version": VERSION, "encoder": encoder.name, "fingerprint": encoder.fingerprint}
+    key["captions"] = sha256(json.dumps(captions).encode())
     encode = partial(_encode, encoder, captions, progress)
     name = f"{split}-captions"
-    vectors, _ = cached_array(_cache(cache), name, key, (encoder.dim,), np.float16, encode)
+    vectors, about = cached_array(_cache(cache), name, key, (encoder.dim,), np.float16, encode)
+    counts = [len(photo.captions) for photo in found.photos]
+    starts = np.cumsum([0, *counts], dtype=np.int64)
+    content = found.sha256.encode() + about["sha256"].encode() + starts.tobytes()
     return CaptionedSet(
         found.images,
         vectors,
-        np.cumsum([0, *(len(photo.captions) for photo in found.photos)], dtype=np.int64),
+        starts,
         captions,
-        truths if len(truths) == len(found.photos) else None,
+        truths if told else None,
         found.source,
         found.real,
-    )
+        styles=STYLES if told and set(counts) == {len(STYLES)} else (),
+    ).known_as(sha256(content))
 
 
 def coco_images(
@@ -160,19 +153,12 @@ def coco_images(
     stamps = [_stamp(folder / photo.file_name) for photo in captioned]
     present = [photo for photo, stamp in zip(captioned, stamps, strict=True) if stamp]
     listing = json.dumps([[p.file_name, s] for p, s in zip(captioned, stamps, strict=True)])
-    key = {
-        "version": VERSION,
-        "annotations": sha256(content),
-        "photos": sha256(listing.encode()),
-        "size": size,
-    }
+    key = {"version": VERSION, "annotations": sha256(content), "size": size}
+    key["photos"] = sha256(listing.encode())
     decode = partial(_decode, folder, present, size, workers, progress)
     name = f"{split}-{size}"
-    images, notes = cached_array(_cache(cache), name, key, (3, size, size), np.uint8, decode)
-    seen: dict[str, list[int]] = {kind: [] for kind in ("broken", "rotated", *MODES.values())}
-    for note in notes:
-        for kind, ids in note.items():
-            seen[kind] += ids
+    images, about = cached_array(_cache(cache), name, key, (3, size, size), np.uint8, decode)
+    seen = {kind: [i for note in about["notes"] for i in note.get(kind, ())] for kind in KINDS}
     broken = set(seen["broken"])
     used = [photo for photo in present if photo.id not in broken]
     missing = len(captioned) - len(present)
@@ -187,15 +173,15 @@ def coco_images(
         missing=missing,
         uncaptioned=len(photos) - len(captioned),
         **counts,
-        **{kind: len(ids) for kind, ids in seen.items()},
+        **{kind: len(ids) for kind, ids in seen.items()},  # type: ignore[arg-type]
     )
     source = f"{info.get('description') or 'COCO'}: {folder}"
-    return CocoImages(images, used, report, source, real=not info.get("procedural"))
+    return CocoImages(images, used, report, source, not info.get("procedural"), about["sha256"])
 
 
 def coco_root(root: str | Path | None = None) -> Path:
     """Return ``root``, else ``$CVAE_COCO_ROOT``, else the folder in the user's cache."""
-    return Path(root or os.environ.get("CVAE_COCO_ROOT") or cache_root() / "coco").expanduser()
+    return user_path(root or os.environ.get("CVAE_COCO_ROOT") or cache_root() / "coco")
 
 
 def annotation_file(split: str, root: str | Path | None = None) -> Path:
@@ -213,69 +199,6 @@ def annotation_file(split: str, root: str | Path | None = None) -> Path:
     return path
 
 
-def parse_captions(
-    content: bytes, path: Path
-) -> tuple[list[Photo], dict[str, Any], dict[str, int]]:
-    """Check what the file ``path`` holds → its images by id, its info, its useless captions.
-
-    Raises:
-        DataError: naming the file and the entry that is not as it should be.
-    """
-    try:
-        tree = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not JSON ({error}): get it again") from error
-    photos: dict[int, Photo] = {}
-    for i, entry in enumerate(_entries(path, tree, "images", {"id": int, "file_name": str})):
-        number, name, truth = entry["id"], entry["file_name"], entry.get("truth")
-        if not is_inside(name):
-            raise DataError(f"{path}: images[{i}].file_name {name!r} leads out of its folder")
-        if number in photos:
-            raise DataError(f"{path}: images[{i}].id {number} is there twice")
-        if not isinstance(truth, dict | None):
-            raise DataError(f"{path}: images[{i}].truth is {truth!r:.60}, want an object")
-        photos[number] = Photo(number, name, truth)
-    useless = {"orphans": 0, "empty": 0}
-    for entry in _entries(path, tree, "annotations", {"image_id": int, "caption": str}):
-        caption = entry["caption"].strip().encode("utf-8", "replace").decode()  # no surrogates
-        if caption and entry["image_id"] in photos:
-            photos[entry["image_id"]].captions.append(caption)
-        else:
-            useless["orphans" if caption else "empty"] += 1
-    info = tree.get("info")
-    return (
-        sorted(photos.values(), key=lambda p: p.id),
-        info if isinstance(info, dict) else {},
-        useless,
-    )
-
-
-def is_inside(name: str) -> bool:
-    """Whether a relative path, wherever it came from, stays in its folder on any system."""
-    path = PureWindowsPath(name)  # knows both kinds of slash
-    return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name
-
-
-def square(content: bytes, size: int) -> tuple[np.ndarray | None, list[str]]:
-    """Decode a JPEG or PNG file → its central square, uint8 (3, size, size), and what it was.
-
-    The words are those of `CocoReport`; a "broken" image has no pixels.
-    """
-    try:
-        with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
-            kinds = [MODES[image.mode]] if image.mode in MODES else []
-            if image.getexif().get(ORIENTATION) in range(2, 9):
-                kinds.append("rotated")
-            image.draft(None, (2 * size, 2 * size))  # a JPEG at 1/2, 1/4, 1/8 that is large enough
-            whole = ImageOps.exif_transpose(image).convert("RGB")
-    except MemoryError:
-        raise
-    except Exception:  # a decoder may raise anything when it is fed with damage
-        return None, ["broken"]
-    pixels = ImageOps.fit(whole, (size, size), Image.Resampling.LANCZOS)
-    return np.asarray(pixels).transpose(2, 0, 1), kinds
-
-
 def _decode(
     folder: Path, photos: list[Photo], size: int, workers: int, progress: bool, done: int
 ) -> Iterator[tuple[np.ndarray, dict[str, list[int]]]]:
@@ -288,7 +211,10 @@ def _decode(
         for chunk in _chunks(photos, CHUNK, done, "photos", progress):
             rows: list[np.ndarray] = []
             note: dict[str, list[int]] = {}
-            for photo, (pixels, kinds) in zip(chunk, pool.map(work, chunk), strict=True):
+            with warnings.catch_warnings():  # the report says what is odd
+                warnings.simplefilter("ignore")
+                squares = list(pool.map(work, chunk))
+            for photo, (pixels, kinds) in zip(chunk, squares, strict=True):
                 rows += [] if pixels is None else [pixels]
                 for kind in kinds:
                     note.setdefault(kind, []).append(photo.id)
@@ -309,9 +235,7 @@ def _encode(
         yield vectors, None
 
 
-def _chunks(
-    items: list[Any], size: int, done: int, unit: str, progress: bool
-) -> Iterator[list[Any]]:
+def _chunks(items: list[Any], size: int, done: int, unit: str, progress: bool) -> Iterator[Any]:
     """``items`` by ``size``, but for the first ``done`` chunks; with a bar if ``progress``."""
     start = min(done * size, len(items))
     with tqdm(total=len(items), initial=start, unit=f" {unit}", disable=not progress) as bar:
@@ -321,26 +245,13 @@ def _chunks(
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
-    """Size and time of change (ns) of a file; None if there is none."""
+    """Size and time of change (ns) of a file; None if there is none, or none of such a name."""
     try:
         status = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
+    except (OSError, ValueError):
         return None
     return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
 
-def _entries(path: Path, tree: Any, name: str, fields: dict[str, type]) -> Iterator[dict[str, Any]]:
-    """The entries of ``tree[name]``, each of which has ``fields`` of these types."""
-    entries = tree.get(name) if isinstance(tree, dict) else None
-    if not isinstance(entries, list):
-        raise DataError(f"{path} has no list {name!r}: not a file of COCO captions")
-    for i, entry in enumerate(entries):
-        for key, kind in fields.items():
-            value = entry.get(key) if isinstance(entry, dict) else None
-            if type(value) is not kind:
-                raise DataError(f"{path}: {name}[{i}].{key} is {value!r:.60}, want {kind.__name__}")
-        yield entry
-
-
 def _cache(cache: str | Path | None) -> Path:
-    return Path(cache or cache_root() / "coco-arrays").expanduser()
+    return user_path(cache or cache_root() / "coco-arrays")

@@ -1,4 +1,4 @@
-"""COCO from its official addresses: with resume, checked, and nothing outside its folder."""
+"""COCO from its official addresses, checked: small archives are fetched, large ones named."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ import hashlib
 import http.client
 import os
 import re
-import stat
-import urllib.error
+import shlex
 import urllib.request
 import zipfile
-import zlib
 from pathlib import Path
 
 from filelock import FileLock
 from tqdm import tqdm
 
-from cvae_lib.checkpoint import write_atomically
-from cvae_lib.data.coco import coco_root, is_inside, parse_captions
-from cvae_lib.data.fashion import DataError
+from cvae_lib.data.annotations import parse_captions
+from cvae_lib.data.coco import coco_root
+from cvae_lib.files import DataError, write_atomically
 
 BASE = "http://images.cocodataset.org"  # it has no certificate of its own: the hashes below vouch
 ARCHIVES = {  # bytes, SHA-256
@@ -30,7 +28,7 @@ ARCHIVES = {  # bytes, SHA-256
     "trainval2017": "252907541 113a836d90195ee1f884e704da6304dfaaecff1f023f49b6ca93c4aaae470268",
 }
 SPLITS = ("val2017", "train2017", "val2014", "train2014")
-MEMBER = 1 << 30  # bytes: no file in these archives is larger
+LARGE = 10**9  # bytes: what is larger is left to a tool made for it
 BLOCK = 1 << 20
 TIMEOUT = 30  # seconds of silence
 
@@ -39,8 +37,8 @@ def download_coco(split: str, root: str | Path | None = None, progress: bool = F
     """Fetch the photos and captions of a split and return the COCO folder that has them.
 
     What is there already is not fetched again: a download goes on where it was cut off, an
-    unpacking at the first file that is missing or damaged. An archive that somebody else put into
-    the folder is used. Archives are removed when everything is unpacked.
+    unpacking at the first missing file. An archive that somebody put into the folder is used, and
+    one of more than 1 GB has to be: all but val2017. Archives are removed when they are unpacked.
 
     Args:
         split: one of `SPLITS`; 0.8, 18, 6 and 13 GB, and 0.25 GB of captions.
@@ -49,119 +47,85 @@ def download_coco(split: str, root: str | Path | None = None, progress: bool = F
 
     Raises:
         ValueError: for another split.
-        DataError: if the server cannot be reached, cuts off, or offers something else than COCO;
-            the same command goes on.
+        DataError: if an archive is large, with the command that fetches it; if the server cannot be
+            reached, cuts off, or sends something else than COCO, whereupon the same call goes on.
     """
     if split not in SPLITS:
         raise ValueError(f"no split {split!r} to download: choose one of {', '.join(SPLITS)}")
-    folder = coco_root(root)
+    folder, year = coco_root(root), split[-4:]
     folder.mkdir(parents=True, exist_ok=True)
     captions = folder / "annotations" / f"captions_{split}.json"
     with FileLock(folder / ".download.lock"):
         if not captions.is_file():
             wanted = r"annotations/captions_(train|val)\d{4}\.json"
-            address = f"{BASE}/annotations/annotations_trainval{split[-4:]}.zip"
-            _get(address, ARCHIVES[f"trainval{split[-4:]}"], wanted, folder, progress)
+            url = f"{BASE}/annotations/annotations_trainval{year}.zip"
+            _get(url, ARCHIVES[f"trainval{year}"], wanted, folder, progress)
         photos, _, _ = parse_captions(captions.read_bytes(), captions)
         if not all((folder / split / photo.file_name).is_file() for photo in photos):
-            address, wanted = f"{BASE}/zips/{split}.zip", rf"{split}/\w+\.jpg"
-            _get(address, ARCHIVES[split], wanted, folder, progress)
+            url, wanted = f"{BASE}/zips/{split}.zip", rf"{split}/\w+\.jpg"
+            _get(url, ARCHIVES[split], wanted, folder, progress)
     return folder
 
 
-def extract(archive: Path, folder: Path, wanted: str, progress: bool = False) -> None:
-    """Unpack the members whose whole name matches ``wanted``, each checked, each wholly or not.
-
-    Raises:
-        DataError: if the archive is damaged, or a name or a link in it leads out of ``folder``.
-    """
-    try:
-        with zipfile.ZipFile(archive) as content:
-            for member in content.infolist():
-                is_link = stat.S_ISLNK(member.external_attr >> 16)
-                if is_link or not is_inside(member.filename) or member.file_size > MEMBER:
-                    raise DataError(
-                        f"{archive} holds {member.filename!r}: a link, too large, or a way out of "
-                        "the folder; COCO has no such file. Delete the archive"
-                    )
-            members = [m for m in content.infolist() if re.fullmatch(wanted, m.filename)]
-            if not members:
-                raise DataError(f"{archive} holds nothing called {wanted}: delete it")
-            for member in tqdm(members, unit=" files", disable=not progress):
-                path = folder / member.filename
-                if not path.is_file() or zlib.crc32(path.read_bytes()) != member.CRC:
-                    write_atomically(path, content.read(member))
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
-        raise DataError(
-            f"{archive} is damaged ({error}): delete it, and the same command fetches it again"
-        ) from error
-
-
 def _get(url: str, published: str, wanted: str, folder: Path, progress: bool) -> None:
-    """Fetch an archive unless it is there, check it, unpack it, remove it."""
+    """Fetch an archive unless it is there; unpack the members called ``wanted``; remove it."""
     archive = folder / url.rpartition("/")[2]
     size, sha256 = published.split()
-    if not archive.is_file():
-        _fetch(url, archive, int(size), progress)
-    with archive.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(BLOCK):
-            digest.update(block)
-    if digest.hexdigest() != sha256:
+    if archive.is_file():
+        if _sha256(archive) != sha256:
+            raise DataError(f"{archive} is not the published one (SHA-256 {sha256}): move it away")
+    elif int(size) > LARGE:
         raise DataError(
-            f"{archive} is not what was published (SHA-256 {sha256}): delete it, and the same "
-            "command fetches it again"
+            f"{url} has {int(size) / 1e9:.1f} GB: fetch it with\n"
+            f"curl --location --continue-at - --output {shlex.quote(str(archive))} {url}\n"
+            "and the same command checks and unpacks it"
         )
-    extract(archive, folder, wanted, progress)
+    else:
+        part = archive.with_name(f"{archive.name}.part")
+        _fetch(url, part, int(size), progress)
+        if _sha256(part) != sha256:
+            part.unlink()
+            raise DataError(f"what {url} sent is not what was published: try again")
+        os.replace(part, archive)
+    with zipfile.ZipFile(archive) as content:
+        members = [m for m in content.infolist() if re.fullmatch(wanted, m.filename)]
+        for member in tqdm(members, unit=" files", disable=not progress):
+            if not (path := folder / member.filename).is_file():
+                write_atomically(path, content.read(member))
     archive.unlink()
 
 
-def _fetch(url: str, path: Path, size: int, progress: bool) -> None:
-    part, tag = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.etag")
+def _fetch(url: str, part: Path, size: int, progress: bool) -> None:
+    """Append to ``part`` what it lacks; begin anew if the server cannot go on."""
+    have = part.stat().st_size if part.exists() else 0
+    if have >= size:
+        return
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        _receive(url, part, tag, size, progress)
-    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as why:
-        reason = getattr(why, "reason", None) or why
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer, part.open("ab") as file:
+            if answer.status != 206:
+                file.truncate(have := 0)
+            bar = tqdm(total=size, initial=have, unit="B", unit_scale=True, disable=not progress)
+            with bar:
+                while have < size and (block := answer.read(BLOCK)):
+                    file.write(block)
+                    have += len(block)
+                    bar.update(len(block))
+    except (OSError, http.client.HTTPException) as why:
         raise DataError(
-            f"cannot fetch {url} ({reason}): the same command tries again, from where it was. "
-            f"Without a network, get it elsewhere and copy it to {path}"
+            f"cannot fetch {url} ({getattr(why, 'reason', None) or why}): the same command goes on "
+            "from where it was. Without a network, get it elsewhere and copy it to "
+            f"{part.with_suffix('')}"
         ) from why
-    if (have := part.stat().st_size) != size:
+    if have < size:
         raise DataError(
             f"{url} was cut off after {have:,} of {size:,} bytes: the same command goes on there"
         )
-    os.replace(part, path)
-    tag.unlink(missing_ok=True)
 
 
-def _receive(url: str, part: Path, tag: Path, size: int, progress: bool) -> None:
-    """Receive into ``part`` what it lacks; all of it if the file on the server is another one."""
-    start = part.stat().st_size if part.exists() else 0
-    etag = tag.read_text() if tag.exists() else ""
-    if start == size:
-        return
-    request = urllib.request.Request(url)
-    if start and etag:
-        request.add_header("Range", f"bytes={start}-")
-        request.add_header("If-Range", etag)
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
-        if resumed := response.status == 206:
-            offer, want = response.headers["Content-Range"], f"bytes {start}-{size - 1}/{size}"
-        else:
-            offer, want = response.headers["Content-Length"], str(size)
-        if offer != want:
-            raise DataError(f"{url} offers {offer!r} bytes, want {want!r}: not the published file")
-        with (
-            part.open("ab" if resumed else "wb") as file,
-            tqdm(
-                total=size,
-                initial=file.tell(),
-                unit="B",
-                unit_scale=True,
-                disable=not progress,
-            ) as bar,
-        ):
-            tag.write_text(response.headers["ETag"] or "")
-            while block := response.read(BLOCK):
-                file.write(block)
-                bar.update(len(block))
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cvae_lib.data.containers import ImageSet
+from cvae_lib.data.sets import ImageSet
 from cvae_lib.data.toy import toy_garments
+from cvae_lib.files import DataError, cache_root, user_path
 
 FASHION_CLASSES = (
     "T-shirt/top",
@@ -47,10 +48,6 @@ _REMEDY = (
     "(python -m cvae_lib data), install Debian's package dataset-fashion-mnist, or put the four "
     "*-ubyte.gz files into a folder and name it in $CVAE_DATA."
 )
-
-
-class DataError(Exception):
-    """A data file is missing or is not what its name says; the message names it and the remedy."""
 
 
 class ToyDataWarning(UserWarning):
@@ -110,7 +107,7 @@ def find_fashion_mnist(root: str | Path | None = None, download: bool = False) -
     """
     chosen = root or os.environ.get("CVAE_DATA")
     if chosen:
-        for folder in _inside(Path(chosen).expanduser()):
+        for folder in _inside(user_path(chosen)):
             if _complete(folder):
                 return folder
         raise DataError(f"{chosen} does not hold the four Fashion-MNIST files. {_REMEDY}")
@@ -118,11 +115,6 @@ def find_fashion_mnist(root: str | Path | None = None, download: bool = False) -
         if _complete(folder):
             return folder
     return _download() if download else None
-
-
-def cache_root() -> Path:
-    """Return the user's cache folder of this library (``$XDG_CACHE_HOME`` is respected)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cvae_lib"
 
 
 def read_idx(path: Path, magic: int, shape: tuple[int, ...]) -> Tensor:

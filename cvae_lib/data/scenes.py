@@ -6,166 +6,34 @@ order, or by how many processes.
 
 from __future__ import annotations
 
-import io
-import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from cvae_lib.checkpoint import write_atomically
-from cvae_lib.data.containers import CaptionedSet, TextEncoder
-
-Words = dict[str, tuple[str, ...]]  # a name → the words for it, the name first
-
-SHAPES: Words = {
-    "circle": ("circle", "disc", "dot"),
-    "square": ("square", "box"),
-    "triangle": ("triangle", "three-sided shape"),
-    "star": ("star", "five-pointed star"),
-    "cross": ("cross", "plus sign"),
-    "ring": ("ring", "hoop"),
-}
-COLOURS: Words = {
-    "red": ("red", "scarlet", "crimson"),
-    "orange": ("orange", "tangerine"),
-    "yellow": ("yellow", "golden"),
-    "green": ("green", "emerald"),
-    "blue": ("blue", "azure"),
-    "purple": ("purple", "violet"),
-    "pink": ("pink", "rose"),
-    "black": ("black", "inky"),
-}
-SIZES: Words = {
-    "small": ("small", "little", "tiny"),
-    "medium": ("medium-sized", "middle-sized"),
-    "large": ("large", "big", "huge"),
-}
-RELATIONS: Words = {
-    "above": ("above", "over"),
-    "below": ("below", "under", "beneath"),
-    "left of": ("to the left of", "left of"),
-    "right of": ("to the right of", "right of"),
-}
-PLACES = (  # row by row, from the top
-    (
-        ("in the top left", "in the upper left corner"),
-        ("at the top", "at the top in the centre"),
-        ("in the top right", "in the upper right corner"),
-    ),
-    (
-        ("on the left", "at the left"),
-        ("in the centre", "in the middle"),
-        ("on the right", "at the right"),
-    ),
-    (
-        ("in the bottom left", "in the lower left corner"),
-        ("at the bottom", "at the bottom in the centre"),
-        ("in the bottom right", "in the lower right corner"),
-    ),
+from cvae_lib.data.sets import CaptionedSet, TextEncoder
+from cvae_lib.data.shapes import (
+    BACKGROUNDS,
+    CENTRES,
+    COLOURS,
+    JITTER,
+    PLACES,
+    RADII,
+    RELATIONS,
+    SHAPES,
+    SIZES,
+    UNSEEN_PAIRS,
+    UNSEEN_RELATIONS,
+    Scene,
+    Thing,
+    render,
 )
-RGB = {
-    "red": (214, 40, 40),
-    "orange": (245, 135, 25),
-    "yellow": (243, 215, 30),
-    "green": (35, 150, 65),
-    "blue": (40, 85, 210),
-    "purple": (125, 50, 165),
-    "pink": (240, 115, 180),
-    "black": (25, 25, 30),
-}
-BACKGROUNDS = {
-    "white": (247, 247, 245),
-    "grey": (186, 188, 192),
-    "beige": (228, 214, 190),
-    "pale blue": (198, 220, 240),
-}
-RADII = {"small": 0.085, "medium": 0.12, "large": 0.16}  # of the picture's width
-CENTRES = (0.2, 0.5, 0.8)  # of rows and columns
-JITTER = 0.035  # of a shape around its place, both ways
-NUMBERS = ("", "one shape", "two shapes", "three shapes")
 
-# Combinations that no training, validation or test scene holds; every scene of "unseen" has one.
-UNSEEN_PAIRS = frozenset(
-    {
-        ("circle", "purple"),
-        ("square", "yellow"),
-        ("triangle", "blue"),
-        ("star", "green"),
-        ("cross", "pink"),
-        ("ring", "orange"),
-    }
-)
-UNSEEN_RELATIONS = frozenset(  # "below" and "right of" are these, seen from the other side
-    {
-        ("star", "above", "square"),
-        ("circle", "above", "ring"),
-        ("cross", "left of", "star"),
-        ("triangle", "left of", "circle"),
-    }
-)
 SPLITS = ("train", "valid", "test", "unseen")
-
-
-@dataclass(frozen=True)
-class Thing:
-    """One shape of a scene, at a place of the 3 × 3 grid."""
-
-    shape: str
-    colour: str
-    size: str
-    row: int  # 0 is the top
-    column: int  # 0 is left
-    x: float  # of the centre, in widths of the picture from its left edge
-    y: float  # the same from its top edge
-
-
-@dataclass(frozen=True)
-class Scene:
-    """One to three things of different colours, which do not touch, before a background.
-
-    Args:
-        background: the names of its colours at the top and at the bottom; equal if it is plain.
-    """
-
-    things: tuple[Thing, ...]
-    background: tuple[str, str]
-
-    def relations(self) -> list[tuple[int, str, int]]:
-        """(i, "above" or "left of", j) for things that share a column or a row."""
-        found = []
-        for i, a in enumerate(self.things):
-            for j, b in enumerate(self.things):
-                if a.column == b.column and a.row < b.row:
-                    found.append((i, "above", j))
-                if a.row == b.row and a.column < b.column:
-                    found.append((i, "left of", j))
-        return found
-
-    def unseen(self) -> list[str]:
-        """What it holds that training scenes do not: "pair", "relation", both or neither."""
-        things = self.things
-        pair = any((thing.shape, thing.colour) in UNSEEN_PAIRS for thing in things)
-        relation = any(
-            (things[i].shape, name, things[j].shape) in UNSEEN_RELATIONS
-            for i, name, j in self.relations()
-        )
-        return ["pair"] * pair + ["relation"] * relation
-
-    def truth(self) -> dict[str, Any]:
-        """All of it, as JSON."""
-        return {
-            "things": [vars(thing) for thing in self.things],
-            "relations": [list(relation) for relation in self.relations()],
-            "background": list(self.background),
-            "unseen": self.unseen(),
-        }
+NUMBERS = ("", "one shape", "two shapes", "three shapes")
 
 
 @dataclass(frozen=True)
@@ -189,7 +57,7 @@ def draw_scene(split: str, index: int, seed: int = 0) -> tuple[Scene, list[Capti
     while True:
         scene = _random_scene(rng, wanted)
         if scene.unseen() == ([] if wanted is None else [wanted]) and not _touching(scene):
-            return scene, [_caption(scene, style, rng) for style in range(5)]
+            return scene, [tell(scene, rng) for tell in _STYLES.values()]
 
 
 def scenes(
@@ -212,166 +80,36 @@ def scenes(
     images = np.empty((count, 3, size, size), np.uint8)
     captions: list[str] = []
     truths = []
-    drawn = _in_parallel(partial(_draw_one, split, seed, size), count, workers)
+    drawn = in_parallel(partial(draw_one, split, seed, size), count, workers)
     for row, (image, scene, said) in enumerate(drawn):
         images[row] = image
         captions += [caption.text for caption in said]
-        truths.append(scene.truth())
+        truths.append(scene)
     return CaptionedSet(
         images,
         encoder(captions).numpy().astype(np.float16),
-        np.arange(count + 1, dtype=np.int64) * 5,
+        np.arange(count + 1, dtype=np.int64) * len(STYLES),
         captions,
         truths,
         source=f"Scenes, {split}, seed {seed}",
         real=False,
+        styles=STYLES,
     )
 
 
 def joined(*sets: CaptionedSet) -> CaptionedSet:
     """Several sets of scenes as one."""
-    counts = np.concatenate([np.diff(data.first) for data in sets])
+    counts = np.concatenate([np.diff(data.starts) for data in sets])
     return CaptionedSet(
         np.concatenate([data.images for data in sets]),
         np.concatenate([data.vectors for data in sets]),
         np.concatenate([[0], np.cumsum(counts)]),
-        [caption for data in sets for caption in data.captions],
+        [text for data in sets for text in data.texts],
         [truth for data in sets for truth in data.truths or ()],
         source=" and ".join(data.source for data in sets),
         real=False,
+        styles=sets[0].styles,
     )
-
-
-def write_scenes(
-    folder: str | Path,
-    split: str = "train",
-    count: int = 1000,
-    size: int = 64,
-    seed: int = 0,
-    workers: int | None = None,
-    on_scene: Callable[[], Any] | None = None,
-) -> Path:
-    """Write scenes as a COCO folder: ``SPLIT/*.png`` and ``annotations/captions_SPLIT.json``.
-
-    The truth of a picture stands in its entry of "images", what a caption says of it in its entry
-    of "annotations".
-
-    Args:
-        workers: processes that draw; all cores if None.
-        on_scene: called after each picture.
-
-    Returns:
-        The annotation file, which is written last: where it is, all pictures are.
-    """
-    folder = Path(folder)
-    (folder / split).mkdir(parents=True, exist_ok=True)
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    drawn = _in_parallel(partial(_draw_png, split, seed, size), count, workers or os.cpu_count())
-    for index, (png, scene, said) in enumerate(drawn):
-        name = f"{index + 1:012d}.png"
-        (folder / split / name).write_bytes(png)
-        images.append(
-            {
-                "id": index + 1,
-                "file_name": name,
-                "width": size,
-                "height": size,
-                "truth": scene.truth(),
-            }
-        )
-        annotations += [
-            {
-                "id": len(annotations) + k + 1,
-                "image_id": index + 1,
-                "caption": caption.text,
-                "says": list(caption.says),
-            }
-            for k, caption in enumerate(said)
-        ]
-        if on_scene:
-            on_scene()
-    info = {
-        "description": f"Scenes, {split}, seed {seed}",
-        "procedural": True,
-        "unseen_pairs": sorted(UNSEEN_PAIRS),
-        "unseen_relations": sorted(UNSEEN_RELATIONS),
-    }
-    content = {"info": info, "licenses": [], "images": images, "annotations": annotations}
-    path = folder / "annotations" / f"captions_{split}.json"
-    write_atomically(path, json.dumps(content).encode())
-    return path
-
-
-def render(scene: Scene, size: int) -> np.ndarray:
-    """Paint a scene: uint8 (3, size, size), edges smoothed over one pixel, at any size."""
-    if size < 8:
-        raise ValueError(f"size must be at least 8 pixels, got {size}")
-    top, bottom = (np.array(BACKGROUNDS[name], np.float32) for name in scene.background)
-    at = (np.arange(size, dtype=np.float32) + 0.5) / size
-    column = top[:, None] + (bottom - top)[:, None] * at
-    canvas = np.repeat(column[:, :, None], size, axis=2)
-    for thing in scene.things:
-        radius = RADII[thing.size]
-        rows = slice(*_pixels(thing.y, radius, size))
-        columns = slice(*_pixels(thing.x, radius, size))
-        x = (at[columns][None, :] - thing.x) / radius
-        y = (at[rows][:, None] - thing.y) / radius
-        distance = _distance(thing.shape, x, y) * radius * size  # in pixels
-        cover = np.clip(0.5 - distance, 0, 1)
-        patch = canvas[:, rows, columns]
-        patch += (np.array(RGB[thing.colour], np.float32)[:, None, None] - patch) * cover
-    return np.rint(canvas).astype(np.uint8)
-
-
-def _pixels(centre: float, radius: float, size: int) -> tuple[int, int]:
-    """The range of pixels that a shape can reach, with one to spare."""
-    first, last = (centre - radius) * size - 1, (centre + radius) * size + 2
-    return max(0, int(first)), min(size, int(last))
-
-
-# Shapes: signed distances from their edges, in radii, negative inside.
-
-
-def _star() -> np.ndarray:
-    turns = np.arange(10) / 10
-    length = np.where(np.arange(10) % 2, 0.45, 1.05)
-    return np.stack([np.sin(2 * np.pi * turns), -np.cos(2 * np.pi * turns)], 1) * length[:, None]
-
-
-def _cross(arm: float = 0.34) -> np.ndarray:
-    quarter = np.array([(arm, -1), (arm, -arm), (1, -arm)])
-    turn = np.array([(0, 1), (-1, 0)])  # (x, y) → (−y, x), a quarter clockwise
-    return np.concatenate([quarter @ np.linalg.matrix_power(turn, k) for k in range(4)])
-
-
-_CORNERS = {
-    "square": np.array([(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)]),
-    "triangle": np.array([(0, -1), (1, 0.8), (-1, 0.8)]),
-    "star": _star(),
-    "cross": _cross(),
-}
-
-
-def _distance(shape: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    if shape == "circle":
-        return np.hypot(x, y) - 0.95
-    if shape == "ring":
-        return np.abs(np.hypot(x, y) - 0.75) - 0.22
-    return _polygon_distance(_CORNERS[shape].astype(np.float32), x, y)
-
-
-def _polygon_distance(corners: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """To the nearest edge; inside where a ray crosses the outline an odd number of times."""
-    ax, ay = corners.T[:, :, None, None]
-    bx, by = np.roll(corners, -1, axis=0).T[:, :, None, None]
-    ex, ey, px, py = bx - ax, by - ay, x - ax, y - ay
-    along = np.clip((px * ex + py * ey) / (ex * ex + ey * ey), 0, 1)
-    nearest = np.sqrt(((px - along * ex) ** 2 + (py - along * ey) ** 2).min(0))
-    upwards = (ay > y) != (by > y)
-    slope = np.divide(ex, ey, out=np.zeros_like(ex), where=ey != 0)
-    crossings = (upwards & (px < py * slope)).sum(0)
-    return np.where(crossings % 2 == 1, -nearest, nearest)
 
 
 # Drawing at random.
@@ -421,11 +159,6 @@ def _touching(scene: Scene) -> bool:
 
 
 # Captions.
-
-
-def _caption(scene: Scene, style: int, rng: np.random.Generator) -> Caption:
-    """A caption in one of five styles, from the names alone to several sentences."""
-    return (_named, _placed, _related, _before_background, _told)[style](scene, rng)
 
 
 def _word(words: Sequence[str], rng: np.random.Generator) -> str:
@@ -501,24 +234,27 @@ def _told(scene: Scene, rng: np.random.Generator) -> Caption:
     return Caption(" ".join(sentences), says)
 
 
+_STYLES = {
+    "named": _named,
+    "placed": _placed,
+    "related": _related,
+    "background": _before_background,
+    "told": _told,
+}
+STYLES = tuple(_STYLES)  # of a scene's captions, from the names alone to several sentences
+
 # Many at once.
 
 
-def _draw_one(
+def draw_one(
     split: str, seed: int, size: int, index: int
 ) -> tuple[np.ndarray, Scene, list[Caption]]:
+    """`draw_scene` with the picture before it, uint8 (3, size, size)."""
     scene, captions = draw_scene(split, index, seed)
     return render(scene, size), scene, captions
 
 
-def _draw_png(split: str, seed: int, size: int, index: int) -> tuple[bytes, Scene, list[Caption]]:
-    image, scene, captions = _draw_one(split, seed, size, index)
-    content = io.BytesIO()
-    Image.fromarray(image.transpose(1, 2, 0)).save(content, format="PNG", compress_level=1)
-    return content.getvalue(), scene, captions
-
-
-def _in_parallel(draw: Callable[[int], Any], count: int, workers: int | None) -> Iterator[Any]:
+def in_parallel(draw: Callable[[int], Any], count: int, workers: int | None) -> Iterator[Any]:
     """``draw(0) … draw(count − 1)``, in order."""
     if count < 1:
         raise ValueError(f"count must be at least 1 scene, got {count}")

@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from cvae_lib.data.containers import check_labels
+from cvae_lib.data.sets import check_labels
 
 SIZE = 28  # pixels a side, as in Fashion-MNIST
 CLASSES = 10

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cvae_lib.data.containers import CaptionedSet
-from cvae_lib.data.scenes import CENTRES, COLOURS, SHAPES, SIZES
+from cvae_lib.data.sets import CaptionedSet
+from cvae_lib.data.shapes import CENTRES, COLOURS, SHAPES, SIZES, Scene
 from cvae_lib.models.judges import convolution
 
 SIDE = 64  # pixels: pictures of other sizes are resized to it
@@ -105,20 +105,14 @@ class SceneJudge(nn.Module):
         return drawn
 
 
-def judge_targets(truths: Sequence[dict[str, Any]]) -> Tensor:
+def judge_targets(truths: Sequence[Scene]) -> Tensor:
     """Truths of scenes → float32 (N, 8 · 5): for each colour presence, shape, size, x, y."""
     targets = torch.zeros(len(truths), len(COLOURS), 5)
-    for row, truth in enumerate(truths):
-        for thing in truth["things"]:
-            targets[row, list(COLOURS).index(thing["colour"])] = torch.tensor(
-                [
-                    1.0,
-                    list(SHAPES).index(thing["shape"]),
-                    list(SIZES).index(thing["size"]),
-                    thing["x"],
-                    thing["y"],
-                ]
-            )
+    for row, scene in enumerate(truths):
+        for thing in scene.things:
+            shape, size = list(SHAPES).index(thing.shape), list(SIZES).index(thing.size)
+            about = torch.tensor([1.0, shape, size, thing.x, thing.y])
+            targets[row, list(COLOURS).index(thing.colour)] = about
     return targets.flatten(1)
 
 
@@ -129,8 +123,9 @@ def truth_set(data: CaptionedSet) -> CaptionedSet:
     return replace(
         data,
         vectors=judge_targets(data.truths).numpy(),
-        first=np.arange(len(data) + 1, dtype=np.int64),
-        captions=[""] * len(data),
+        starts=np.arange(len(data) + 1, dtype=np.int64),
+        texts=[""] * len(data),
+        styles=(),
     )
 
 

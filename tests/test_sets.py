@@ -61,13 +61,35 @@ def test_every_grey_survives_the_round_trip() -> None:
     assert greys.tolist() == list(range(256)), "to_unit must not touch its input"
 
 
-def test_to_bytes_rounds_and_clamps() -> None:
-    assert to_bytes(torch.tensor([-0.3, 1.4, 0.4999 / 255, 0.5001 / 255])).tolist() == [
+def test_to_bytes_rounds() -> None:
+    assert to_bytes(torch.tensor([-1e-6, 1.001, 0.4999 / 255, 0.5001 / 255])).tolist() == [
         0,
         255,
         0,
         1,
     ]
+    assert to_bytes(torch.empty(0)).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("images", "got"),
+    [
+        (torch.tensor([0, 200]).byte(), "floats .* got torch.uint8 from 0 to 200"),
+        (torch.tensor([-1.0, 1.0]), "must lie in .* got torch.float32 from -1 to 1"),
+        (torch.tensor([0.0, 255.0]), "must lie in .* got torch.float32 from 0 to 255"),
+        (torch.tensor([0.5, float("nan")]), "must lie in .* from nan to nan"),
+    ],
+)
+def test_what_is_no_image_in_the_unit_interval_becomes_no_bytes(images, got: str) -> None:
+    with pytest.raises(ValueError, match=got):
+        to_bytes(images)
+
+
+def test_to_unit_is_for_bytes_and_leaves_them_alone() -> None:
+    unit = to_unit(torch.tensor([0, 51]).byte())
+    with pytest.raises(ValueError, match=r"must be uint8, got torch.float32 from 0 to 0.2"):
+        to_unit(unit)
+    assert unit.tolist() == pytest.approx([0, 0.2])
 
 
 def test_pixels_are_the_chosen_images_in_the_unit_interval() -> None:
@@ -124,6 +146,7 @@ def test_sha256_sees_a_pixel_a_label_and_nothing_else() -> None:
         ({"images": torch.zeros(2, 1, 4, 4)}, r"uint8 \(N, C, H, W\), got torch.float32 \(2, 1, 4"),
         ({"images": torch.zeros(2, 4, 4).byte()}, r"got torch.uint8 \(2, 4, 4\)"),
         ({"labels": torch.tensor([0, 1, 2])}, r"int64 \(2,\), .* got torch.int64 \(3,\)"),
+        ({"labels": [True, False]}, r"int64 \(2,\), .* got torch.bool \(2,\)"),
         ({"labels": torch.tensor([0.0, 1.0])}, r"int64 \(2,\), .* got torch.float32 \(2,\)"),
         ({"labels": torch.tensor([[0], [1]])}, r"got torch.int64 \(2, 1\)"),
         ({"labels": torch.tensor([0, 3])}, "label 3 is out of range: known are 0 … 2"),
@@ -133,6 +156,20 @@ def test_sha256_sees_a_pixel_a_label_and_nothing_else() -> None:
 def test_what_it_refuses(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(numbered(2), **change)
+
+
+@pytest.mark.parametrize(("name", "value"), [("images", "cats"), ("labels", [[0], [1, 2]])])
+def test_what_is_no_array_is_named_by_its_type(name: str, value) -> None:
+    with pytest.raises(TypeError, match=f"{name} must be a tensor.* got {type(value).__name__}"):
+        dataclasses.replace(numbered(2), **{name: value})
+
+
+@pytest.mark.parametrize(
+    "labels", [[0, 1, 2], np.array([0, 1, 2], np.uint8), torch.arange(3).int()]
+)
+def test_arrays_and_lists_become_tensors(labels) -> None:
+    data = ImageSet(numbered(3).images.numpy(), labels, CLASSES)
+    assert data.sha256() == numbered(3).sha256() == data.fingerprint()
 
 
 def test_check_labels_names_the_first_offender() -> None:
@@ -176,16 +213,53 @@ def test_captioned_batches_take_the_first_captions_in_order() -> None:
     sizes = [len(images) for images, _ in data.batches(4)]
     assert sizes == [4, 2]
     assert told(data, *torch.arange(6).split(4)) == [(i, 0) for i in range(6)]
-    assert told(data, torch.tensor([4, 1]), torch.tensor([5])) == [(1, 0), (4, 0), (5, 0)]
+    assert told(data, torch.tensor([4, 1]), torch.tensor([5])) == [(4, 0), (1, 0), (5, 0)]
     with pytest.raises(ValueError, match="batch size must be at least 1, got 0"):
         data.batches(0)
+
+
+def test_both_sets_hand_images_back_in_the_order_asked_for() -> None:
+    for data in (numbered(), captioned()):
+        batches = data.take([torch.tensor([4, 1, 5, 0]), torch.tensor([2, 2])], (0,))
+        assert [images[:, 0, 0, 0].tolist() for images, _ in batches] == [[4, 1, 5, 0], [2, 2]]
+
+
+def test_a_caption_is_found_by_its_style() -> None:
+    data = captioned()
+    assert data.captions() == [f"image {i}, caption 0" for i in range(6)]
+    assert data.text_vectors().tolist() == [[i, 0] for i in range(6)]
+    with pytest.raises(ValueError, match=r"no style 'placed' .* none: these captions are of no"):
+        data.captions("placed")
+    pairs = dataclasses.replace(
+        data.subset(np.array([2, 5])), texts=["a", "b", "c", "d"], styles=("short", "long")
+    )
+    assert pairs.captions("long") == ["b", "d"] and pairs.captions("short") == ["a", "c"]
+    vectors = pairs.text_vectors("long")
+    assert vectors.dtype == torch.float32 and vectors.tolist() == [[2, 1], [5, 1]]
+    with pytest.raises(ValueError, match=r"no style 'told' .* known are short, long"):
+        pairs.text_vectors("told")
+    with pytest.raises(ValueError, match="image 0 has 1 captions, want 2, one of each style"):
+        dataclasses.replace(data, styles=("short", "long"))
+
+
+def test_arrays_that_were_hashed_before_are_not_read_again(monkeypatch) -> None:
+    data = captioned().known_as("5" * 64)
+    monkeypatch.setattr(CaptionedSet, "sha256", None)
+    assert data.fingerprint() == data.to("cpu").fingerprint() == "5" * 64
+    part = data.subset(slice(1, 4))
+    prints = {part.fingerprint(), data.fingerprint(), data.first(2).fingerprint()}
+    assert len(prints) == 3 and part.fingerprint() == data.subset(np.arange(1, 4)).fingerprint()
+    monkeypatch.undo()
+    other = dataclasses.replace(data, images=255 - data.images)
+    assert other.fingerprint() == other.sha256() != captioned().fingerprint()
 
 
 def test_the_drawn_caption_depends_on_seed_and_image_alone() -> None:
     data = captioned()
     whole = told(data, torch.arange(6), seed=(1, 2))
-    parts = told(data, *torch.tensor([5, 0, 3, 1, 4, 2]).split(2), seed=(1, 2))
-    assert sorted(parts) == whole
+    order = [5, 0, 3, 1, 4, 2]
+    parts = told(data, *torch.tensor(order).split(2), seed=(1, 2))
+    assert parts == [whole[i] for i in order]
     assert len({tuple(told(data, torch.arange(6), seed=(1, epoch))) for epoch in range(9)}) > 5
 
 
@@ -200,12 +274,19 @@ def test_a_captioned_subset_keeps_captions_and_truths() -> None:
     data = captioned()
     mask = np.array([False, True, False, True, False, False])
     for part in (data.subset(mask), data.subset(np.array([1, 3])), data.subset(slice(1, 4, 2))):
-        assert len(part) == 2 and part.first.tolist() == [0, 3, 8]
-        assert part.captions[2:4] == ["image 1, caption 2", "image 3, caption 0"]
+        assert len(part) == 2 and part.starts.tolist() == [0, 3, 8]
+        assert part.texts[2:4] == ["image 1, caption 2", "image 3, caption 0"]
         assert part.vectors[:, 0].tolist() == [1] * 3 + [3] * 5
         assert part.truths == [{"image": 1}, {"image": 3}]
     assert [row[0] for row in told(data.subset(np.array([4, 0])), torch.arange(2))] == [4, 0]
     assert len(data.subset(slice(0))) == 0
+
+
+def test_tensors_and_lists_become_arrays() -> None:
+    data = captioned()
+    images, vectors = torch.from_numpy(data.images), torch.from_numpy(data.vectors)
+    other = CaptionedSet(images, vectors, data.starts.tolist(), data.texts)
+    assert other.sha256() == data.sha256() and told(other, torch.tensor([3])) == [(3, 0)]
 
 
 def test_a_piece_of_a_captioned_set_is_no_copy() -> None:
@@ -213,18 +294,18 @@ def test_a_piece_of_a_captioned_set_is_no_copy() -> None:
     piece = data.subset(slice(1, 4))
     assert np.shares_memory(piece.images, data.images)
     assert np.shares_memory(piece.vectors, data.vectors)
-    assert len(data.head(2)) == 2 and data.head(None) is data and len(data.head(99)) == 6
+    assert len(data.first(2)) == 2 and data.first(None) is data and len(data.first(99)) == 6
 
 
 def test_the_sha256_of_a_captioned_set_sees_images_vectors_and_which_is_whose() -> None:
     data = captioned()
     known = data.sha256()
     assert len(known) == 64 and captioned().sha256() == known
-    images, vectors, first = data.images.copy(), data.vectors.copy(), data.first.copy()
+    images, vectors, starts = data.images.copy(), data.vectors.copy(), data.starts.copy()
     images[5, 2, 3, 3] += 1
     vectors[13, 1] += 1
-    first[1] += 1
-    for change in ({"images": images}, {"vectors": vectors}, {"first": first}):
+    starts[1] += 1
+    for change in ({"images": images}, {"vectors": vectors}, {"starts": starts}):
         assert dataclasses.replace(data, **change).sha256() != known
     assert dataclasses.replace(data, images=data.images.mT.copy().mT).sha256() == known
 
@@ -242,10 +323,10 @@ def test_captioned_batches_come_to_the_device(device: str) -> None:
     [
         ({"images": np.zeros((6, 4, 4), np.uint8)}, r"uint8 \(N, C, H, W\), got uint8 \(6, 4, 4\)"),
         ({"vectors": np.zeros((14, 2))}, r"float16 or float32 \(M, D\), got float64 \(14, 2\)"),
-        ({"captions": ["one"]}, "1 captions have 14 vectors"),
-        ({"first": np.arange(6)}, r"first must be int64 \(7,\), got int64 \(6,\)"),
-        ({"first": np.arange(7)}, "first must rise from 0 to 14, got 0 and 6 at its ends"),
-        ({"first": np.array([0, 1, 1, 6, 11, 12, 14])}, "image 1 has no caption"),
+        ({"texts": ["one"]}, "1 texts have 14 vectors"),
+        ({"starts": np.arange(6)}, r"starts must be int64 \(7,\), got int64 \(6,\)"),
+        ({"starts": np.arange(7)}, "starts must rise from 0 to 14, got 0 and 6 at its ends"),
+        ({"starts": np.array([0, 1, 1, 6, 11, 12, 14])}, "image 1 has 0 captions, want at least 1"),
         ({"truths": [{}]}, "6 images have 1 truths"),
     ],
 )
