@@ -16,8 +16,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checkpoint": set(),
     "data": {"checkpoint"},
     "corpus": {"data", "encoders", "scale"},
-    "encoders": {"text"},
-    "inception": {"data"},
+    "encoders": {"text", "weights"},
+    "inception": {"data", "weights"},
     "latent": {"data", "losses", "models"},
     "losses": set(),
     "measure": {"data", "losses", "metrics", "models"},
@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "text": set(),
     "train": {"checkpoint", "data", "losses", "plots", "processes"},
     "pretrained": {"checkpoint", "data", "encoders", "latent", "measure", "models", "train"},
+    "weights": set(),
     "widgets": {"plots", "text"},
 }
 KNOW_ALL = {"cli", "__main__"}
