@@ -4,9 +4,9 @@ An encoder has a ``name``, a ``dim``, a ``fingerprint`` and, called with N texts
 (N, dim) on the CPU. It is no Module, so it enters no model's state.
 
 A text's vector is the mean over its sentences (`cvae_lib.text.split_sentences`), so CLIP's limit of
-77 tokens limits no text. A sentence too long for CLIP is cut into pieces, which are averaged within
-the sentence first: a sentence weighs the same however long it is, with every encoder. A vector
-does not depend on the other texts of a call, but for the last bits of CLIP's floats.
+77 tokens limits no text. A sentence too long for CLIP is cut into pieces, averaged within it first:
+a sentence weighs the same however long it is. A vector does not depend on the other texts of a
+call, but for the last bits of CLIP's floats.
 """
 
 from __future__ import annotations
@@ -97,12 +97,10 @@ class ClipTextEncoder:
         device: where it computes; the vectors come back to the CPU.
         batch_size: pieces of text at a time.
 
-    Raises:
-        ImportError: without openai-clip, or if another ``clip`` hides it.
-        FileNotFoundError: if there are no weights and none can be downloaded.
-        ValueError: for a file without CLIP's weights or a ``batch_size`` below 1; when called, for
-            a text that CLIP takes for empty (it sees emoji and stops, but no control characters).
-        TypeError: when called, for anything but a list of str.
+    Raises ImportError without openai-clip, or if another ``clip`` hides it; FileNotFoundError if
+    there are no weights and none can be downloaded; ValueError for a file without CLIP's weights
+    and a ``batch_size`` below 1. When called, ValueError for a text that CLIP takes for empty (it
+    sees emoji and stops, but no control characters), TypeError for anything but a list of str.
 
     Source: Radford et al. 2021, arXiv 2103.00020.
     """
@@ -301,6 +299,5 @@ def _read_tower(path: Path, content: bytes) -> _TextTower:
         return _TextTower({name: weights[name].float() for name in weights if text.match(name)})
     except Exception as error:  # whatever a foreign file makes torch raise
         raise ValueError(
-            f"{path} does not hold CLIP's weights ({error}): want OpenAI's ViT-B-32.pt, or a state "
-            "dict of such a model"
+            f"{path} does not hold CLIP's weights ({error}): want OpenAI's file, or a state dict"
         ) from error

@@ -134,8 +134,8 @@ def test_long_texts_are_read_to_their_end(any_encoder: Any) -> None:
 
 @pytest.mark.parametrize("text", ["", "  \n", "\x00", "👍", "...", "\u200b"])
 def test_a_text_without_a_word_is_named(any_encoder: Any, text: str) -> None:
-    if any_encoder.name == "clip" and text.isprintable() | (text == "\u200b") and text:
-        assert any_encoder([text]).norm() > 0  # to CLIP, a picture or a stop is a word
+    if any_encoder.name == "clip" and text in ("👍", "...", "\u200b"):
+        assert any_encoder([text]).norm() > 0  # these are words to CLIP
         return
     with pytest.raises(ValueError, match=f"text {re.escape(repr(text))} has no word"):
         any_encoder(["a dog", text])
@@ -158,16 +158,7 @@ def test_texts_are_a_list_of_str(any_encoder: Any, wrong: Any, message: str) -> 
     assert torch.equal(any_encoder(some), any_encoder(tuple(TEXTS[:2])))
 
 
-HOSTILE = [
-    "&nbsp;",
-    "&amp;nbsp;",
-    "\x1b[31m",
-    "Â\xa0",
-    "\ufeffÂ\xa0",
-    "²",
-    "\ud800 a",
-    "<|endoftext|>",
-]
+HOSTILE = ["&nbsp;", "&amp;nbsp;", "\x1b[31m", "Â\xa0", "\ufeffÂ\xa0", "²", "\ud800 a", "🐕 <|b"]
 
 
 @settings(max_examples=100, deadline=None)
