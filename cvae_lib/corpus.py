@@ -54,7 +54,7 @@ def load_corpus(
     if scale.name == "gpu" or os.environ.keys() >= VARIABLES:
         try:
             return _photographs(scale, size)
-        except (DataError, OSError) as error:
+        except (DataError, OSError, ImportError) as error:  # ImportError: no openai-clip
             reason = str(error)
     encoder = encoder or HashingTextEncoder()
     return Corpus(

@@ -6,11 +6,8 @@ can compare. The network and its resizing are torch-fidelity's.
 
 from __future__ import annotations
 
-import hashlib
 import io
-import os
 import tempfile
-import urllib.error
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,7 @@ import torch
 from torch import Tensor
 
 from cvae_lib.data import to_bytes
-from cvae_lib.files import user_path
+from cvae_lib.weights import Published, find_weights
 
 WEIGHTS_VARIABLE = "CVAE_INCEPTION_WEIGHTS"
 PUBLISHED = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"  # SHA-256
@@ -46,7 +43,7 @@ class InceptionFeatures:
         self, weights: str | Path | None = None, device: str | torch.device = "cpu"
     ) -> None:
         self.device = torch.device(device)
-        self._network = _read_network(_find_weights(weights)).to(self.device)
+        self._network = _read_network(find_weights(_published(), weights)).to(self.device)
 
     @torch.no_grad()
     def __call__(self, images: Tensor, batch_size: int = 50) -> Tensor:
@@ -57,28 +54,11 @@ class InceptionFeatures:
         return torch.cat([self._network(to_bytes(part.to(self.device)))[0].cpu() for part in parts])
 
 
-def _find_weights(weights: str | Path | None) -> Path:
-    if chosen := weights or os.environ.get(WEIGHTS_VARIABLE):
-        path = user_path(chosen)
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"{path} is no file: weights= or ${WEIGHTS_VARIABLE} must name Inception's weights"
-            )
-        return path
+def _published() -> Published:
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3 as url
 
-    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
-    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == PUBLISHED:
-        return path
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(path), hash_prefix=PUBLISHED, progress=False)
-    except (OSError, RuntimeError, urllib.error.URLError) as error:
-        raise FileNotFoundError(
-            f"no sound Inception weights at {path}, and no download ({error}). Get {url} (96 MB) "
-            f"on another machine and put it there, or name it in ${WEIGHTS_VARIABLE}"
-        ) from error
-    return path
+    cache = f"{torch.hub.get_dir()}/checkpoints/{url.rpartition('/')[2]}"
+    return Published("Inception", url, "96 MB", PUBLISHED, cache, WEIGHTS_VARIABLE)
 
 
 def _read_network(path: Path) -> Any:

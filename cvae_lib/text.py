@@ -1,97 +1,85 @@
-"""Prompts to Fashion-MNIST labels and on to pictures; texts to sentences."""
+"""Prompts to Fashion-MNIST labels and on to pictures; texts to sentences and words."""
 
+import operator
 import re
 import unicodedata
+from collections.abc import Collection
 from itertools import pairwise
 from typing import Any
 
 import torch
+from sentencex import get_sentence_boundaries
 from torch import Tensor
 
 MAX_TEXT = 10_000  # characters of one prompt
 
+
+def _phrases(listed: str) -> tuple[str, ...]:
+    return tuple(re.split(r",\s+", listed.strip()))
+
+
 # Lower-case singulars (plural-only words as they are) by class, in label order. A hyphen or space
 # stands for hyphen, space or nothing. The head of an English compound comes last: compounds whose
 # first word is another garment are listed under their head, so that a shirt dress is a dress.
+_TABLE = """
+T-shirt/top: t-shirt, tee, tee-shirt, top, tank top, crop top, tube top, halter top, muscle tee,
+    camisole, singlet, undershirt, t-shirt top
+Trouser: trouser, pants, jeans, jean, slacks, chinos, leggings, sweatpants, joggers, khakis,
+    corduroys, culottes, dress pants, dress trouser, dress slacks, boot-cut jeans, boot-cut pants,
+    boot-cut trouser
+Pullover: pullover, sweater, hoodie, jumper, sweatshirt, jersey, cardigan, turtleneck, polo neck,
+    turtleneck sweater, jersey sweater, cardigan sweater, pullover sweater, pullover hoodie,
+    sweater vest, sweater top
+Dress: dress, gown, frock, sundress, evening gown, ball gown, evening dress, pinafore,
+    pinafore dress, t-shirt dress, tee dress, tank top dress, shirt dress, sweater dress,
+    jumper dress, jersey dress, hoodie dress, turtleneck dress, coat dress, blazer dress,
+    button-down dress, button-up dress
+Coat: coat, jacket, parka, trench coat, overcoat, raincoat, anorak, blazer, topcoat, pea coat,
+    duffle coat, windbreaker, mackintosh, shacket, dress coat, sweater coat, sweater jacket,
+    shirt jacket, jean jacket, jeans jacket, blazer jacket, anorak jacket, parka coat, parka jacket
+Sandal: sandal, flip-flop, espadrille, high heel, stiletto, huarache, beach sandal, thong sandal,
+    gladiator sandal, platform sandal, wedge sandal, dress sandal, high heel sandal,
+    stiletto sandal, espadrille sandal, high heel shoe
+Shirt: shirt, dress shirt, blouse, button-down, button-up, oxford shirt, flannel shirt, polo shirt,
+    button-down shirt, button-up shirt, overshirt, work shirt, denim shirt, blouse top,
+    button-down blouse, button-up blouse
+Sneaker: sneaker, trainer, running shoe, tennis shoe, gym shoe, training shoe, basketball shoe,
+    skate shoe, plimsoll, shoe, dress shoe, high-top, low-top, high-top sneaker, low-top sneaker,
+    high-top trainer, low-top trainer, sneaker shoe, trainer shoe
+Bag: bag, handbag, purse, tote, tote bag, clutch, clutch bag, backpack, satchel, rucksack, knapsack,
+    briefcase, duffle bag, duffel bag, messenger bag, shoulder bag, satchel bag, clutch purse,
+    boot bag, shoe bag, dress bag
+Ankle boot: ankle boot, boot, bootie, ankle bootie, chelsea boot, chukka, chukka boot, combat boot,
+    desert boot, hiking boot, cowboy boot, rain boot, snow boot, dress boot, sneaker boot,
+    high heel boot, high heel ankle boot, sandal boot
+"""
 SYNONYMS: dict[str, tuple[str, ...]] = {
-    "T-shirt/top": (
-        "t-shirt", "tee", "tee-shirt", "top", "tank top", "crop top", "tube top", "halter top",
-        "muscle tee", "camisole", "singlet", "undershirt", "t-shirt top",
-    ),
-    "Trouser": (
-        "trouser", "pants", "jeans", "jean", "slacks", "chinos", "leggings", "sweatpants",
-        "joggers", "khakis", "corduroys", "culottes", "dress pants", "dress trouser",
-        "dress slacks", "boot-cut jeans", "boot-cut pants", "boot-cut trouser",
-    ),
-    "Pullover": (
-        "pullover", "sweater", "hoodie", "jumper", "sweatshirt", "jersey", "cardigan",
-        "turtleneck", "polo neck", "turtleneck sweater", "jersey sweater", "cardigan sweater",
-        "pullover sweater", "pullover hoodie", "sweater vest", "sweater top",
-    ),
-    "Dress": (
-        "dress", "gown", "frock", "sundress", "evening gown", "ball gown", "evening dress",
-        "pinafore", "pinafore dress", "t-shirt dress", "tee dress", "tank top dress",
-        "shirt dress", "sweater dress", "jumper dress", "jersey dress", "hoodie dress",
-        "turtleneck dress", "coat dress", "blazer dress", "button-down dress", "button-up dress",
-    ),
-    "Coat": (
-        "coat", "jacket", "parka", "trench coat", "overcoat", "raincoat", "anorak", "blazer",
-        "topcoat", "pea coat", "duffle coat", "windbreaker", "mackintosh", "shacket",
-        "dress coat", "sweater coat", "sweater jacket", "shirt jacket", "jean jacket",
-        "jeans jacket", "blazer jacket", "anorak jacket", "parka coat", "parka jacket",
-    ),
-    "Sandal": (
-        "sandal", "flip-flop", "espadrille", "high heel", "stiletto", "huarache", "beach sandal",
-        "thong sandal", "gladiator sandal", "platform sandal", "wedge sandal", "dress sandal",
-        "high heel sandal", "stiletto sandal", "espadrille sandal", "high heel shoe",
-    ),
-    "Shirt": (
-        "shirt", "dress shirt", "blouse", "button-down", "button-up", "oxford shirt",
-        "flannel shirt", "polo shirt", "button-down shirt", "button-up shirt", "overshirt",
-        "work shirt", "denim shirt", "blouse top", "button-down blouse", "button-up blouse",
-    ),
-    "Sneaker": (
-        "sneaker", "trainer", "running shoe", "tennis shoe", "gym shoe", "training shoe",
-        "basketball shoe", "skate shoe", "plimsoll", "shoe", "dress shoe", "high-top", "low-top",
-        "high-top sneaker", "low-top sneaker", "high-top trainer", "low-top trainer",
-        "sneaker shoe", "trainer shoe",
-    ),
-    "Bag": (
-        "bag", "handbag", "purse", "tote", "tote bag", "clutch", "clutch bag", "backpack",
-        "satchel", "rucksack", "knapsack", "briefcase", "duffle bag", "duffel bag",
-        "messenger bag", "shoulder bag", "satchel bag", "clutch purse", "boot bag", "shoe bag",
-        "dress bag",
-    ),
-    "Ankle boot": (
-        "ankle boot", "boot", "bootie", "ankle bootie", "chelsea boot", "chukka", "chukka boot",
-        "combat boot", "desert boot", "hiking boot", "cowboy boot", "rain boot", "snow boot",
-        "dress boot", "sneaker boot", "high heel boot", "high heel ankle boot", "sandal boot",
-    ),
-}  # fmt: skip
+    name: _phrases(words)
+    for name, words in (row.split(":") for row in re.split(r"\n(?=\S)", _TABLE.strip()))
+}
 
 # Phrases that hold a garment word and mean something else.
-NOT_GARMENTS = (
-    "on top", "at the top", "top of the", "top hat", "top-quality", "top-notch", "top model",
-    "top-down", "top view", "top left", "top right", "lap top", "table top", "roof top",
-    "dress code", "dress rehearsal", "coat hanger", "coat rack", "coat of arms", "coat of paint",
-    "life jacket", "dust jacket", "sleeping bag", "bean bag", "tea bag", "boot camp", "car boot",
-    "shoe box", "shoe lace", "shoe rack", "personal trainer", "golf tee",
-)  # fmt: skip
+NOT_GARMENTS = _phrases("""
+on top, at the top, top of the, top hat, top-quality, top-notch, top model, top-down, top view,
+top left, top right, lap top, table top, roof top, dress code, dress rehearsal, coat hanger,
+coat rack, coat of arms, coat of paint, life jacket, dust jacket, sleeping bag, bean bag, tea bag,
+boot camp, car boot, shoe box, shoe lace, shoe rack, personal trainer, golf tee
+""")
 
 # Known words that some write as two.
-_SPLIT = (
-    "under shirt", "sweat pants", "sweat shirt", "sun dress", "over coat", "rain coat", "top coat",
-    "over shirt", "hand bag", "back pack", "ruck sack", "brief case", "turtle neck", "wind breaker",
-)  # fmt: skip
+_SPLIT = _phrases("""
+under shirt, sweat pants, sweat shirt, sun dress, over coat, rain coat, top coat, over shirt,
+hand bag, back pack, ruck sack, brief case, turtle neck, wind breaker
+""")
 
 _WORDS = {word: label for label, words in enumerate(SYNONYMS.values()) for word in words}
 
 
-def _plural(word: str) -> str:
-    """The English plural; plural-only words (jeans) stay as they are."""
-    if word.endswith(("ss", "ch", "sh", "x")):
-        return word + "es"
-    return word if word.endswith("s") else word + "s"
+def _forms(phrase: str) -> tuple[str, str]:
+    """A phrase and its English plural; plural-only words (jeans) stay as they are."""
+    if phrase.endswith(("ss", "ch", "sh", "x")):
+        return phrase, phrase + "es"
+    return phrase, phrase if phrase.endswith("s") else phrase + "s"
 
 
 def _key(phrase: str) -> str:
@@ -100,17 +88,14 @@ def _key(phrase: str) -> str:
 
 
 # Every known spelling -> its label, or None for a phrase that only looks like a garment.
-_LABELS: dict[str, int | None] = {}
-for _phrase in NOT_GARMENTS:
-    _LABELS[_key(_phrase)] = _LABELS[_key(_plural(_phrase))] = None
-for _phrase, _label in _WORDS.items():
-    _LABELS[_key(_phrase)] = _LABELS[_key(_plural(_phrase))] = _label
+_LABELS: dict[str, int | None] = {
+    _key(form): _WORDS.get(phrase) for phrase in (*NOT_GARMENTS, *_WORDS) for form in _forms(phrase)
+}
 
 
 def _pattern() -> re.Pattern[str]:
     """One alternation, longest phrase first; no unbounded repeat, so it runs in linear time."""
-    singular = {*_WORDS, *_SPLIT, *NOT_GARMENTS}
-    phrases = {form for word in singular for form in (word, _plural(word))}
+    phrases = {form for phrase in (*_WORDS, *_SPLIT, *NOT_GARMENTS) for form in _forms(phrase)}
     longest_first = sorted(phrases, key=lambda phrase: (-len(phrase), phrase))
     spellings = (re.sub("[ -]", "[ -]?", phrase) for phrase in longest_first)
     letter = r"[^\W_]"  # a letter or digit of any script: "red_dress.png" holds a dress
@@ -122,7 +107,7 @@ _PATTERN = _pattern()
 
 
 def _plain_char(char: str) -> str:
-    """Typographic variants of one character to ASCII: dashes, quotes, invisible characters."""
+    """Typographic variants of a character to ASCII: dashes, quotes, invisible characters."""
     if char in "‘’ʼ":
         return "'"
     if char == "\u200b" or char.isspace():  # a zero-width space parts words as well
@@ -194,9 +179,13 @@ def text_to_images(
         Images (M, n, 1, 28, 28) in [0, 1] and the M labels, in the order of the text.
 
     Raises:
-        TypeError, ValueError: as `labels_from_text`; ValueError for n < 1, for a model that takes
-            no label, and for a negative temperature.
+        TypeError, ValueError: as `labels_from_text`; TypeError for an n that is no whole number;
+            ValueError for n < 1, for a model that takes no label, and for a negative temperature.
     """
+    try:
+        n = operator.index(n)  # NumPy's whole numbers too
+    except TypeError:
+        raise TypeError(f"n is {n!r}; want a whole number of pictures") from None
     if n < 1:
         raise ValueError(f"n is {n}; want at least 1 picture of each garment")
     if not getattr(model, "conditional", False):
@@ -210,83 +199,44 @@ def text_to_images(
     return images.unflatten(0, (len(labels), n)), labels
 
 
-# Abbreviations, lower case, without the last stop. No sentence ends with one of these,
-_LEADING = {
-    "mr", "mrs", "ms", "mx", "messrs", "dr", "prof", "e.g", "i.e", "eg", "ie", "cf", "vs", "viz",
-    "approx", "ca",
-}  # fmt: skip
-# none before a number with one of these,
-_NUMBERED = {
-    "no", "nos", "nr", "fig", "figs", "p", "pp", "vol", "ch", "eq", "sec", "art",
-    "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec",
-}  # fmt: skip
-# and with these, and with initials, only before a starter: "the U.S. The", but not "U.S. Army".
-_ABBREVIATIONS = {
-    "st", "mt", "gen", "sen", "rep", "rev", "hon", "gov", "capt", "lt", "col", "sgt", "jr", "sr",
-    "inc", "ltd", "co", "corp", "dept", "univ", "est", "etc", "al", "ave", "blvd", "rd", "sq",
-    "ft", "oz", "lb", "lbs", "hr", "hrs", "min", "max",
-}  # fmt: skip
-_STARTERS = {
-    "A", "An", "The", "This", "That", "These", "Those", "There", "It", "He", "She", "They", "We",
-    "You", "I", "Its", "His", "Her", "Their", "Our", "My", "In", "On", "At", "To", "From", "Behind",
-    "Above", "Below", "And", "But", "So", "Then", "If", "When", "While", "After", "Before", "What",
-}  # fmt: skip
-_OPENERS = "\"'“‘„«‹([{「『（【《"
-_CLOSERS = "\"'”’»›)]}」』）】》"
-_CJK_STOPS = "。！？｡"
-_STOPS = ".!?…" + _CJK_STOPS
-# A stretch without white space, which a CJK stop ends too, and the white space behind it.
-_STRETCH = re.compile(
-    rf"([^\s{_CJK_STOPS}]*[{_CJK_STOPS}]+[{re.escape(_CLOSERS)}]*|[^\s{_CJK_STOPS}]+)(\s*)"
-)
+def has_word(text: str) -> bool:
+    """Whether a text holds a letter or digit of any script, compatibility forms unfolded (NFKD).
+
+    Every text encoder of `cvae_lib.encoders` has a vector for such a text.
+    """
+    return any(map(str.isalnum, unicodedata.normalize("NFKD", text)))
+
+
+def unknown_words(text: str, known: Collection[str]) -> list[str]:
+    """The words of a text that are not in ``known`` (lower case, no accents), each once, in order.
+
+    A word is what `HashingTextEncoder` counts: a run of letters, digits and underscores, whose case
+    and accents make no difference. No inflection is understood: "circles" is not "circle".
+    """
+    folded = unicodedata.normalize("NFKD", text.lower())
+    plain = "".join(char for char in folded if not unicodedata.combining(char))
+    return [word for word in dict.fromkeys(re.findall(r"\w+", plain)) if word not in known]
 
 
 def split_sentences(text: str) -> list[str]:
     """The sentences of a text, white space made single spaces; no other character is lost.
 
-    A sentence ends at a stop (. ! ? … 。！？ and the quotes and brackets that close behind it) or
-    at an empty line; a single newline is a space. No end is seen in decimals, after initials and
-    abbreviations, nor where an ellipsis or a closing quote goes on in lower case. In doubt the
-    text stays in one piece. Every sentence holds a letter or digit if the text holds one; a text
-    of white space has no sentence. Linear in the length of the text.
+    The sentences are those of the library sentencex. It knows decimals, initials, ellipses, quotes,
+    common abbreviations and the stops of other scripts; an empty line ends a sentence as well, a
+    single newline is a space. It does not know the numbers of a list ("1. A dog." is two), nor
+    "Prof." and "e.g." before a capital, an end behind a bracket ("(It barks.) It runs." is one).
+
+    Every sentence holds a letter or digit if the text holds one; blank text has no sentence.
     """
-    stretches = list(_STRETCH.finditer(text))
-    sentences, start, first, worded = [], 0, True, False
-    for here, following in pairwise(stretches):
-        worded = worded or _has_word(here[1])
-        if worded and _has_word(following[1]) and _ends(here, following[1], first):
-            sentences.append(text[start : here.end()])
-            start, first, worded = here.end(), True, False
-        else:
-            first = False
-    sentences.append(text[start:])
-    return [" ".join(sentence.split()) for sentence in sentences if sentence.strip()]
-
-
-def _has_word(text: str) -> bool:
-    return any(map(str.isalnum, text))
-
-
-def _ends(here: re.Match[str], following: str, first: bool) -> bool:
-    """Whether a sentence ends between two stretches; ``first``: it began with the one here."""
-    stopped = here[1].rstrip(_CLOSERS)
-    word = stopped.rstrip(_STOPS)
-    stop = stopped[len(word) :]
-    if here[2].count("\n") > 1 or set(stop) & set(_CJK_STOPS):
-        return True
-    following = following.lstrip(_OPENERS)
-    goes_on = following[:1].islower() and (stopped != here[1] or stop == "…" or stop[1:])
-    if not stop or goes_on:
-        return False
-    word = word.lstrip(_OPENERS)
-    if stop != ".":
-        return True
-    if word.lower() in _LEADING or (first and word.isdigit()):  # "1. A dog" in a list
-        return False
-    if word.lower() in _NUMBERED:
-        return not following[:1].isdigit()
-    parts = word.split(".")
-    letters = all(part.isalpha() and len(part) < 3 for part in parts)  # J. U.S. p.m. Ph.D.
-    if word.lower() in _ABBREVIATIONS or (letters and (parts[1:] or len(word) == 1)):
-        return following.rstrip(",") in _STARTERS
-    return True
+    sentences: list[str] = []
+    for paragraph in re.split(r"\n\s*\n", text):
+        plain = " ".join([*paragraph.split(), ""])  # at white space of other kinds sentencex panics
+        clean = re.sub("[\ud800-\udfff]", "\ufffd", plain)  # and it takes no lone surrogate
+        starts = [found["start_index"] for found in get_sentence_boundaries("en", clean)]
+        for start, end in pairwise([0, *starts[1:], len(plain)]):
+            part = plain[start:end]
+            if sentences and not (has_word(part) and has_word(sentences[-1])):
+                sentences[-1] += part
+            else:
+                sentences.append(part)
+    return [sentence.strip() for sentence in sentences if sentence.strip()]

@@ -17,11 +17,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checks": set(),
     "config": {"checks"},
     "corpus": {"checks", "data", "encoders", "files", "scale"},
-    "data": {"checks", "files"},
+    "data": {"checks", "files", "text"},
     "distributed": set(),
-    "encoders": {"text"},
+    "encoders": {"text", "weights"},
     "files": set(),
-    "inception": {"data", "files"},
+    "inception": {"data", "weights"},
     "latent": {"checks", "data", "losses", "models"},
     "losses": {"checks", "distributed"},
     "measure": {"data", "losses", "metrics", "models"},
@@ -43,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scale": set(),
     "text": set(),
     "train": {"checkpoint", "checks", "config", "data", "files", "losses", "run"},
+    "weights": {"files"},
     "widgets": {"plots", "text"},
 }
 KNOW_ALL = {"cli", "__main__"}

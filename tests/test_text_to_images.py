@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -68,6 +69,12 @@ def test_without_temperature_a_row_repeats_one_picture(model: ConcatConditionalV
 def test_fewer_than_one_picture(model: ConcatConditionalVAE, n: int) -> None:
     with pytest.raises(ValueError, match=f"n is {n}; want at least 1"):
         text_to_images(model, TEXT, n)
+
+
+def test_n_is_any_whole_number(model: ConcatConditionalVAE) -> None:
+    assert text_to_images(model, TEXT, np.int64(4))[0].shape[1] == 4
+    with pytest.raises(TypeError, match=r"n is 2\.5; want a whole number"):
+        text_to_images(model, TEXT, 2.5)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("unconditional", [VAE(4), FashionJudge(4)])

@@ -263,3 +263,11 @@ def in_parallel(draw: Callable[[int], Any], count: int, workers: int | None) -> 
         return
     with ProcessPoolExecutor(workers) as pool:
         yield from pool.map(draw, range(count), chunksize=64)
+
+
+def scene_words() -> set[str]:
+    """Every word of a caption in lower case: what a model of scenes has read."""
+    tables = [words for table in (SHAPES, COLOURS, SIZES, RELATIONS) for words in table.values()]
+    phrases = [word for words in [*tables, *PLACES[0], *PLACES[1], *PLACES[2]] for word in words]
+    said = "a an and it is they are the picture shows on background that turns from to"
+    return set(" ".join([said, *phrases, *BACKGROUNDS, *NUMBERS]).replace("-", " ").split())

@@ -1,0 +1,153 @@
+"""Published weights: where they are looked for, and a download that is verified or says why not."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import socket
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cvae_lib import weights
+from cvae_lib.weights import Published, find_weights
+
+CONTENT = b"the weights of a network"
+VARIABLE = "CVAE_NETWORK_WEIGHTS"
+NETWORK = Published(
+    "Network",
+    "https://weights.example/network.pt",
+    "24 bytes",
+    hashlib.sha256(CONTENT).hexdigest(),
+    "~/.cache/network/network.pt",
+    VARIABLE,
+)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home without weights, and no network."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise urllib.error.URLError("no route to host")
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    return tmp_path
+
+
+@pytest.fixture
+def cached(home: Path) -> Path:
+    """Where the weights would be kept; its folder exists."""
+    path = home / ".cache/network/network.pt"
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def test_what_is_given_wins_then_the_variable_then_the_cache(
+    home: Path, cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached.write_bytes(CONTENT)
+    assert find_weights(NETWORK) == cached
+    for name in ("given.pt", "named.pt"):  # nobody knows what their content should be
+        (home / name).write_bytes(b"fine-tuned")
+    monkeypatch.setenv(VARIABLE, "~/named.pt")
+    assert find_weights(NETWORK) == home / "named.pt"
+    assert find_weights(NETWORK, "~/given.pt") == find_weights(NETWORK, home / "given.pt")
+
+
+@pytest.mark.parametrize("place", ["elsewhere.pt", "~nobody-of-that-name/weights.pt", "."])
+def test_what_is_named_must_be_a_file(
+    home: Path, cached: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached.write_bytes(CONTENT)
+    message = rf"{re.escape(place)} is no file: weights= or \${VARIABLE} must name Network's"
+    with pytest.raises(FileNotFoundError, match=message):
+        find_weights(NETWORK, place)
+    monkeypatch.setenv(VARIABLE, place)
+    with pytest.raises(FileNotFoundError, match=message):
+        find_weights(NETWORK)
+
+
+def test_without_weights_and_network_the_error_says_what_to_do(cached: Path) -> None:
+    with pytest.raises(FileNotFoundError) as error:
+        find_weights(NETWORK)
+    message = str(error.value)
+    assert NETWORK.url in message and "no route to host" in message and "24 bytes" in message
+    assert str(cached) in message and f"${VARIABLE}" in message
+    assert not list(cached.parent.iterdir())
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_a_download_is_verified_and_leaves_nothing_else(
+    cached: Path, sound: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def answer(url: str, timeout: float) -> io.BytesIO:
+        asked.append((url, timeout))
+        return io.BytesIO(CONTENT if sound else b"Please log in to the hotel's network.")
+
+    monkeypatch.setattr(urllib.request, "urlopen", answer)
+    cached.write_bytes(CONTENT[:-1])  # damaged: what is published takes its place
+    if sound:
+        assert find_weights(NETWORK) == find_weights(NETWORK) == cached
+        assert cached.read_bytes() == CONTENT
+    else:
+        with pytest.raises(FileNotFoundError, match=r"no sound Network weights.*another SHA-256"):
+            find_weights(NETWORK)
+        assert cached.read_bytes() == CONTENT[:-1]
+    assert asked == [(NETWORK.url, 30)]
+    assert list(cached.parent.iterdir()) == [cached]
+
+
+def test_a_proxy_that_accepts_and_says_nothing_does_not_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(weights, "TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for name in ("no_proxy", "NO_PROXY", "HTTPS_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(FileNotFoundError, match=r"no download \(.*timed out.*Get https://"):
+            find_weights(NETWORK)
+
+
+def test_no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def homeless(self: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    with pytest.raises(FileNotFoundError, match=r"no download \(Could not determine home"):
+        find_weights(NETWORK)
+    assert not list(tmp_path.iterdir()), "a folder called ~"
+
+
+def test_a_home_that_cannot_be_read(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(self: Path, **_: Any) -> Any:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    for name in ("is_file", "mkdir"):  # root, as whom some run this, may read everything
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, name, closed)
+            with pytest.raises(FileNotFoundError, match=r"no download \(.*Permission denied"):
+                find_weights(NETWORK)
+
+
+def test_the_cache_may_not_be_readable(cached: Path) -> None:
+    cached.write_bytes(CONTENT)
+    cached.chmod(0)
+    if os.access(cached, os.R_OK):
+        pytest.skip("this user may read everything")
+    with pytest.raises(FileNotFoundError, match="Permission denied"):
+        find_weights(NETWORK)
