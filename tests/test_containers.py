@@ -86,7 +86,7 @@ def test_subset_by_slice_mask_and_positions() -> None:
     mask[positions] = True
     for part in (data.subset(slice(2, 9, 3)), data.subset(mask), data.subset(positions)):
         assert part.images[:, 0, 0, 0].tolist() == [2, 5, 8] and part.labels.tolist() == [2, 2, 2]
-        assert part.classes == CLASSES and part.source == "memory" and part.real
+        assert part.classes == CLASSES and part.source == "memory"
 
 
 def test_first() -> None:
@@ -96,12 +96,12 @@ def test_first() -> None:
 
 @pytest.mark.parametrize("device", ["cpu", *["cuda"] * torch.cuda.is_available()])
 def test_to_moves_both_and_keeps_the_rest(device: str) -> None:
-    data = dataclasses.replace(numbered(), source="here", real=False)
+    data = dataclasses.replace(numbered(), source="here")
     moved = data.to(device)
     assert moved.device.type == moved.labels.device.type == device
     assert moved.sha256() == data.sha256()
     assert read(moved.batches(5, torch.Generator(device).manual_seed(0)))[0] == [5, 5, 5, 5, 3]
-    assert (moved.source, moved.real, moved.classes) == ("here", False, CLASSES)
+    assert (moved.source, moved.classes) == ("here", CLASSES)
 
 
 def test_sha256_sees_a_pixel_a_label_and_nothing_else() -> None:

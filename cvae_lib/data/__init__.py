@@ -1,4 +1,4 @@
-"""Data: containers, Fashion-MNIST, and procedural garments that stand in for it."""
+"""Data: containers, Fashion-MNIST, Scenes, and COCO."""
 
 from cvae_lib.data.coco import CocoImages, CocoReport, coco_captions, coco_images
 from cvae_lib.data.containers import (
@@ -10,15 +10,8 @@ from cvae_lib.data.containers import (
     to_unit,
 )
 from cvae_lib.data.download import download_coco
-from cvae_lib.data.fashion import (
-    FASHION_CLASSES,
-    DataError,
-    ToyDataWarning,
-    fashion_mnist,
-    find_fashion_mnist,
-)
+from cvae_lib.data.fashion import FASHION_CLASSES, DataError, fashion_mnist
 from cvae_lib.data.scenes import draw_scene, render, write_scenes
-from cvae_lib.data.toy import draw_garments, toy_garments
 
 __all__ = [
     "FASHION_CLASSES",
@@ -28,18 +21,14 @@ __all__ = [
     "DataError",
     "ImageSet",
     "TextEncoder",
-    "ToyDataWarning",
     "check_labels",
     "coco_captions",
     "coco_images",
     "download_coco",
-    "draw_garments",
     "draw_scene",
     "fashion_mnist",
-    "find_fashion_mnist",
     "render",
     "to_bytes",
     "to_unit",
-    "toy_garments",
     "write_scenes",
 ]

@@ -52,8 +52,7 @@ class ImageSet:
         images: uint8 (N, C, H, W).
         labels: int64 (N,), each in ``0 … len(classes) - 1``.
         classes: the label names, in label order.
-        source: where the images came from, for notices and run records.
-        real: False if procedural images stand in for the real data.
+        source: where the images came from.
 
     Raises:
         ValueError: if a shape, dtype or label does not fit the above.
@@ -63,7 +62,6 @@ class ImageSet:
     labels: Tensor
     classes: tuple[str, ...]
     source: str = "memory"
-    real: bool = True
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
