@@ -21,8 +21,8 @@ def fingerprint(root: Path) -> str:
     """SHA-256 of library, shipped pictures and weights, records, and scale."""
     library = root / "cvae_lib"
     files = sorted(library.rglob("*.py")) + sorted((library / "pretrained").glob("*"))
-    # no chapter reads how long the chapters take
     files += sorted((library / "data" / "fashion-mnist").glob("*"))
+    # no chapter reads how long the chapters take
     files += sorted(set(library.glob("records/*/*")) - set(library.glob("records/chapters/*")))
     digest = hashlib.sha256()
     for path in dict.fromkeys(files):

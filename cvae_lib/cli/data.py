@@ -12,10 +12,7 @@ import typer
 from cvae_lib.cli.common import examples, table
 
 data = typer.Typer(
-    epilog=examples(
-        "data coco --download val2017",
-        "data scenes --out scenes --count 50000",
-    ),
+    epilog=examples("data coco --download val2017", "data scenes --out scenes --count 50000"),
     invoke_without_command=True,
     rich_markup_mode="rich",
 )
