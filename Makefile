@@ -15,7 +15,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 # The targets share one environment and one build folder: `make -j` runs them one after another.
 .NOTPARALLEL:
-.PHONY: help install data book test lint format serve clean set-repository benchmark spelling linkcheck times results
+.PHONY: help install book test lint format serve clean set-repository benchmark spelling linkcheck times results
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -33,15 +33,10 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
 	@touch $@
 
-data: install ## find or download Fashion-MNIST, or say that procedural garments stand in
-	@mkdir -p _build
-	@$(BIN)/python -m cvae_lib data >_build/data.txt
-	@cat _build/data.txt
-
 # Sphinx warns about a page only while it reads it, so a failed build followed by a second one
 # would pass. _build/.clean says that the last build had nothing to complain about.
-book: install data ## build the HTML book into _build/html, every warning an error
-	@$(BIN)/python tools/fresh_cache.py --also _build/data.txt
+book: install ## build the HTML book into _build/html, every warning an error
+	@$(BIN)/python tools/fresh_cache.py
 	@test -e _build/.clean || rm -rf _build/.doctrees
 	@rm -f _build/.clean
 	@$(BIN)/jupyter-book build . -q -W -n --keep-going
@@ -49,7 +44,7 @@ book: install data ## build the HTML book into _build/html, every warning an err
 	@touch _build/.clean
 	@echo "The book is in _build/html/index.html; 'make serve' shows it."
 
-test: install data lint ## lint, unit tests with coverage, then every chapter at smoke scale
+test: install lint ## lint, unit tests with coverage, then every chapter at smoke scale
 	@CVAE_SCALE=smoke $(BIN)/pytest tests --cov=cvae_lib --cov-report=term --cov-fail-under=90
 	@CVAE_SCALE=smoke $(BIN)/pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 120 $(NOTEBOOKS)
 
@@ -70,7 +65,7 @@ linkcheck: install ## try every address on other machines that the book names; r
 	@sed 's/execute_notebooks: cache/execute_notebooks: "off"/' _config.yml >_build/links/config.yml
 	@$(BIN)/jupyter-book build . -q --config _build/links/config.yml --path-output _build/links --builder linkcheck
 
-times: install data ## run every chapter and write how long it takes into its first box
+times: install ## run every chapter and write how long it takes into its first box
 	@$(BIN)/python benchmarks/chapters.py
 	@$(BIN)/python tools/chapter_times.py
 	@$(BIN)/python tools/write_results.py
@@ -78,7 +73,7 @@ times: install data ## run every chapter and write how long it takes into its fi
 results: install ## write book/results.md anew from the records
 	@$(BIN)/python tools/write_results.py
 
-benchmark: install data ## training speed: the article's way against ours
+benchmark: install ## training speed: the article's way against ours
 	@$(BIN)/python benchmarks/train_speed.py
 
 serve: ## show the built book at http://127.0.0.1:8000 (PORT=... for another)

@@ -23,7 +23,7 @@ WIDTHS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 
 def main() -> None:
     model, judge = load_pretrained(MODEL), load_pretrained("fashion-judge")
-    train, valid = (fashion_mnist(split, strict=True) for split in ("train", "valid"))
+    train, valid = (fashion_mnist(split) for split in ("train", "valid"))
     pixels = valid.pixels()
     real = metrics.judge_features(judge, pixels)
     target = metrics.class_agreement(judge, pixels, valid.labels)

@@ -1,4 +1,4 @@
-"""What chapters show beside figures: a notice, a table, sliders, a box that draws what you type."""
+"""What chapters show beside figures: a table, sliders, a box that draws what you type."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import html
 import io
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
-from typing import Any, Protocol
+from typing import Any
 
 import ipywidgets
 import torch
@@ -17,27 +17,6 @@ from cvae_lib.plots import plot_grid
 from cvae_lib.text import SYNONYMS, text_to_images
 
 MAX_ROWS = 6  # mentions that `prompt_box` draws at once
-
-
-class Dataset(Protocol):
-    """What a notice tells of a data set; `cvae_lib.data.ImageSet` is one."""
-
-    @property
-    def real(self) -> bool: ...
-    def __len__(self) -> int: ...
-
-
-def data_notice(dataset: Dataset) -> HTML:
-    """Say in a box which data a chapter runs on; loudly, if procedural garments stand in."""
-    count = f"{len(dataset):,}"
-    if dataset.real:
-        return _box(f"<b>Data: real Fashion-MNIST</b>, {count} training images in use.", "#009E73")
-    return _box(
-        f"<b>Warning: this is not Fashion-MNIST.</b> No copy was found or could be downloaded, so "
-        f"{count} simple drawn garments of the same ten classes stand in. Everything runs; the "
-        "pictures and numbers of what is trained here are those of the stand-ins.",
-        "#D55E00",
-    )
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> HTML:
@@ -125,11 +104,6 @@ def _png(figure: Figure) -> bytes:
     png = io.BytesIO()
     figure.savefig(png, format="png")
     return png.getvalue()
-
-
-def _box(content: str, colour: str) -> HTML:
-    style = f"border-left: 0.3rem solid {colour}; background: {colour}22; padding: 0.5rem 0.8rem"
-    return HTML(f'<div style="{style}">{content}</div>')
 
 
 def _cell(tag: str, value: Any, first: Any) -> str:

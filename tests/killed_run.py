@@ -8,7 +8,7 @@ import time
 
 import torch
 
-from cvae_lib.data import FASHION_CLASSES, ImageSet, toy_garments
+from cvae_lib.data import ImageSet, fashion_mnist
 from cvae_lib.models import ConcatConditionalVAE
 from cvae_lib.train import TrainConfig, fit
 
@@ -20,11 +20,7 @@ CONFIG = TrainConfig(
 
 def garments() -> tuple[ImageSet, ImageSet]:
     """The fixture `tiny` of conftest.py, for the child."""
-    sets = []
-    for seed, count in enumerate((256, 128)):
-        images, labels = toy_garments(count, seed=seed)
-        sets.append(ImageSet(images, labels, FASHION_CLASSES, source=f"toy {seed}", real=False))
-    return sets[0], sets[1]
+    return fashion_mnist("train").first(256), fashion_mnist("valid").first(128)
 
 
 def new_model() -> ConcatConditionalVAE:

@@ -70,7 +70,7 @@ def test_a_run_is_recorded_and_not_repeated(
 ) -> None:
     few = {"train": 600, "valid": 100, "test": 100}
     monkeypatch.setattr(
-        conditioning, "fashion_mnist", lambda split, strict: fashion[split].first(few[split])
+        conditioning, "fashion_mnist", lambda split: fashion[split].first(few[split])
     )
     monkeypatch.setattr(conditioning, "EPOCHS", 1)
     monkeypatch.setattr(conditioning, "PROBE_IMAGES", 300)

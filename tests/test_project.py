@@ -238,8 +238,8 @@ def cached_book(root: Path) -> Path:
     (root / "cvae_lib" / "pretrained").mkdir(parents=True)
     (root / "cvae_lib" / "losses.py").write_text("a = 1\n", encoding="utf-8")
     (root / "cvae_lib" / "pretrained" / "judge.safetensors").write_bytes(b"weights")
-    (root / "data.txt").write_text("real\n", encoding="utf-8")
-    fresh_cache.refresh(root, [root / "data.txt"])
+    (root / "cvae_lib" / "data" / "fashion-mnist").mkdir(parents=True)
+    fresh_cache.refresh(root)
     cache = root / "_build" / ".jupyter_cache"
     cache.mkdir()
     (root / "_build" / ".doctrees").mkdir()
@@ -251,12 +251,12 @@ def test_an_unchanged_library_keeps_the_execution_cache(tmp_path: Path) -> None:
     cache = cached_book(tmp_path)
     (tmp_path / "cvae_lib" / "records" / "chapters").mkdir(parents=True)
     (tmp_path / "cvae_lib" / "records" / "chapters" / "01-cpu.json").touch()
-    assert not fresh_cache.refresh(tmp_path, [tmp_path / "data.txt"])
+    assert not fresh_cache.refresh(tmp_path)
     assert cache.is_dir()
 
 
 @pytest.mark.parametrize(
-    "what", ["library", "new module", "weights", "new record", "scale", "data"]
+    "what", ["library", "new module", "weights", "new record", "scale", "pictures"]
 )
 def test_a_change_empties_the_execution_cache(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -266,8 +266,7 @@ def test_a_change_empties_the_execution_cache(
     if what == "library":
         (tmp_path / "cvae_lib" / "losses.py").write_text("a = 2\n", encoding="utf-8")
     elif what == "new module":
-        (tmp_path / "cvae_lib" / "data").mkdir()
-        (tmp_path / "cvae_lib" / "data" / "toy.py").touch()
+        (tmp_path / "cvae_lib" / "data" / "new.py").touch()
     elif what == "weights":
         (tmp_path / "cvae_lib" / "pretrained" / "judge.safetensors").write_bytes(b"others")
     elif what == "new record":
@@ -276,9 +275,9 @@ def test_a_change_empties_the_execution_cache(
     elif what == "scale":
         monkeypatch.setenv("CVAE_SCALE", "gpu")
     else:
-        (tmp_path / "data.txt").write_text("procedural\n", encoding="utf-8")
-    assert fresh_cache.refresh(tmp_path, [tmp_path / "data.txt"])
+        (tmp_path / "cvae_lib" / "data" / "fashion-mnist" / "test-1.png").write_bytes(b"png")
+    assert fresh_cache.refresh(tmp_path)
     assert not cache.exists()
     assert not (tmp_path / "_build" / ".doctrees").exists()
     assert (tmp_path / "_build" / "html").is_dir(), "the built book stays until the next one"
-    assert not fresh_cache.refresh(tmp_path, [tmp_path / "data.txt"])
+    assert not fresh_cache.refresh(tmp_path)

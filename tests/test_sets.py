@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cvae_lib.data import CaptionedSet, ImageSet, check_labels, to_bytes, to_unit
+from cvae_lib.data import CaptionedSet, ImageSet, to_bytes, to_unit
 
 CLASSES = ("cat", "dog", "bird")
 
@@ -108,7 +108,7 @@ def test_subset_by_slice_mask_and_positions() -> None:
     mask[positions] = True
     for part in (data.subset(slice(2, 9, 3)), data.subset(mask), data.subset(positions)):
         assert part.images[:, 0, 0, 0].tolist() == [2, 5, 8] and part.labels.tolist() == [2, 2, 2]
-        assert part.classes == CLASSES and part.source == "memory" and part.real
+        assert part.classes == CLASSES and part.source == "memory"
 
 
 def test_first() -> None:
@@ -118,12 +118,12 @@ def test_first() -> None:
 
 @pytest.mark.parametrize("device", ["cpu", *["cuda"] * torch.cuda.is_available()])
 def test_to_moves_both_and_keeps_the_rest(device: str) -> None:
-    data = dataclasses.replace(numbered(), source="here", real=False)
+    data = dataclasses.replace(numbered(), source="here")
     moved = data.to(device)
     assert moved.device.type == moved.labels.device.type == device
     assert moved.sha256() == data.sha256()
     assert read(moved.batches(5, torch.Generator(device).manual_seed(0)))[0] == [5, 5, 5, 5, 3]
-    assert (moved.source, moved.real, moved.classes) == ("here", False, CLASSES)
+    assert (moved.source, moved.classes) == ("here", CLASSES)
 
 
 def test_sha256_sees_a_pixel_a_label_and_nothing_else() -> None:
@@ -170,13 +170,6 @@ def test_what_is_no_array_is_named_by_its_type(name: str, value) -> None:
 def test_arrays_and_lists_become_tensors(labels) -> None:
     data = ImageSet(numbered(3).images.numpy(), labels, CLASSES)
     assert data.sha256() == numbered(3).sha256() == data.fingerprint()
-
-
-def test_check_labels_names_the_first_offender() -> None:
-    check_labels(torch.arange(10), 10)
-    check_labels(torch.empty(0, dtype=torch.long), 10)
-    with pytest.raises(ValueError, match="label 10 is out of range: known are 0 … 9"):
-        check_labels(torch.tensor([0, 10, -4]), 10)
 
 
 # Images with captions.

@@ -656,7 +656,10 @@ def nll_objective(model: Any, *arguments: Any) -> dict[str, Tensor]:
             {"train": lambda data: data.first(200)},
             "its training data's images is 256, here it is 200",
         ),
-        ({"train": lambda data: data.subset(torch.arange(255, -1, -1))}, "training data's fingerprint"),
+        (
+            {"train": lambda data: data.subset(torch.arange(255, -1, -1))},
+            "training data's fingerprint",
+        ),
         ({"valid": lambda data: data.first(64)}, "validation data's images is 128, here it is 64"),
     ],
 )

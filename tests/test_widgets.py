@@ -1,4 +1,4 @@
-"""The notice, the table, and the box that draws what is typed into it."""
+"""The table, and the box that draws what is typed into it."""
 
 import html
 import io
@@ -12,21 +12,10 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from cvae_lib.data import FASHION_CLASSES, ImageSet
 from cvae_lib.models import ConcatConditionalVAE
-from cvae_lib.widgets import MAX_ROWS, data_notice, explore, prompt_box, table
+from cvae_lib.widgets import MAX_ROWS, explore, prompt_box, table
 
 PNG = b"\x89PNG\r\n\x1a\n"
-
-
-def some_images(real: bool) -> ImageSet:
-    return ImageSet(
-        torch.zeros(1234, 1, 28, 28, dtype=torch.uint8),
-        torch.zeros(1234, dtype=torch.int64),
-        FASHION_CLASSES,
-        source="/home/somebody/data",
-        real=real,
-    )
 
 
 class Box:
@@ -42,21 +31,6 @@ class Box:
     def size(self) -> tuple[int, int]:
         rows, columns, _ = matplotlib.image.imread(io.BytesIO(bytes(self.picture.value))).shape
         return rows, columns
-
-
-# --- the notice ------------------------------------------------------------------------------
-
-
-def test_the_notice_names_real_data_and_no_path() -> None:
-    text = data_notice(some_images(real=True)).data
-    assert "real Fashion-MNIST" in text and "1,234" in text
-    assert "Warning" not in text and "somebody" not in text
-
-
-def test_the_notice_warns_of_stand_ins() -> None:
-    text = data_notice(some_images(real=False)).data
-    assert "Warning: this is not Fashion-MNIST" in text and "1,234" in text
-    assert "real Fashion-MNIST" not in text and "somebody" not in text
 
 
 # --- the table -------------------------------------------------------------------------------

@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 
     from cvae_lib.data import CaptionedSet, ImageSet, TextEncoder
 
-DataRoot = Annotated[
-    Path | None,
-    typer.Option("--data", help="Folder of Fashion-MNIST; the default is wherever it is found."),
-]
 SomeImages = Annotated[
     int | None, typer.Option("--images", help="Use the first so many images; the default is all.")
 ]
@@ -59,9 +55,7 @@ def check_images(images: int | None) -> None:
         raise ValueError(f"--images must be at least 1, got {images}")
 
 
-def load(
-    name: str, split: str, root: Path | None, images: int | None = None
-) -> ImageSet | CaptionedSet:
+def load(name: str, split: str, images: int | None = None) -> ImageSet | CaptionedSet:
     """A split of the images that the model ``name`` is trained on; Fashion-MNIST if in doubt."""
     from cvae_lib.data import fashion_mnist
     from cvae_lib.pretrained import RECIPES, recipe_data
@@ -69,7 +63,7 @@ def load(
     check_images(images)
     if name in RECIPES and RECIPES[name].scenes:
         return recipe_data(name, split, images)
-    return fashion_mnist(split, root).first(images)
+    return fashion_mnist(split).first(images)
 
 
 def model_called(name: str, device: str | torch.device = "cpu") -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -13,12 +12,7 @@ import typer
 from cvae_lib.cli.common import examples, table
 
 data = typer.Typer(
-    epilog=examples(
-        "data",
-        "data --root ~/fashion-mnist",
-        "data coco --download val2017",
-        "data scenes --out scenes --count 50000",
-    ),
+    epilog=examples("data coco --download val2017", "data scenes --out scenes --count 50000"),
     invoke_without_command=True,
     rich_markup_mode="rich",
 )
@@ -27,30 +21,10 @@ Size = Annotated[int, typer.Option(help="Pixels along a side.")]
 
 
 @data.callback()
-def fashion(
-    context: typer.Context,
-    root: Annotated[
-        Path | None, typer.Option(help="Look here, and nowhere else; $CVAE_DATA does the same.")
-    ] = None,
-) -> None:
-    """Find or download Fashion-MNIST, check its files, and say where it is; or prepare COCO."""
-    if context.invoked_subcommand:
-        return
-    from cvae_lib.data import DataError, fashion_mnist, find_fashion_mnist
-
-    with contextlib.redirect_stdout(sys.stderr):  # a download's own messages
-        folder = find_fashion_mnist(root, download=True)
-    if folder is None:
-        try:
-            fashion_mnist("test", strict=True, download=False)
-        except DataError as missing:
-            typer.echo(f"{missing} Until then procedural garments stand in.")
-        return
-    counts = [f"{len(fashion_mnist(split, folder)):,}" for split in ("train", "valid", "test")]
-    typer.echo(
-        f"Fashion-MNIST is in {folder}, checked: {counts[0]} training, {counts[1]} validation "
-        f"and {counts[2]} test images."
-    )
+def overview(context: typer.Context) -> None:
+    """Prepare photos with captions, or draw scenes; Fashion-MNIST ships with the library."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), nl=False)
 
 
 @data.command(

@@ -10,7 +10,6 @@ import typer
 
 from cvae_lib.cli import text
 from cvae_lib.cli.common import (
-    DataRoot,
     SomeImages,
     complain,
     device_called,
@@ -54,7 +53,6 @@ def train(
     progress: Annotated[
         bool | None, typer.Option(help="Show a bar; the default: if stderr is a terminal.")
     ] = None,
-    data: DataRoot = None,
     scenes: text.Scenes = None,
     coco: text.Coco = None,
     split: text.Split = "val2017",
@@ -105,7 +103,7 @@ def train(
         else:
             text.refuse_options(context, name)
             config = replace(recipe_of(name).config, **chosen)
-            sets = load(name, "train", data, images), load(name, "valid", data)
+            sets = load(name, "train", images), load(name, "valid")
             _, history = train_recipe(name, *sets, config=config, device=place, **options)
     except KeyboardInterrupt:
         if first_process():
@@ -129,7 +127,6 @@ def train(
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="A shipped model or a checkpoint.")],
-    data: DataRoot = None,
     images: SomeImages = None,
 ) -> None:
     """Measure a model on the test images; a shipped model is compared with its record."""
@@ -139,7 +136,7 @@ def evaluate(
     network = model_called(model, device_called(None))
     if isinstance(network, TextConditionalVAE) and model not in RECIPES:
         raise ValueError(f"{model} draws from text: evaluate measures models of garments")
-    test_set = load(model, "test", data, images)
+    test_set = load(model, "test", images)
     measured = flat(measure_any(network, test_set))
     title = f"{model} on {len(test_set):,} test images"
     if model not in RECIPES:

@@ -1,24 +1,13 @@
-"""Data: sets, Fashion-MNIST, and procedural garments that stand in for it."""
+"""Data: sets, Fashion-MNIST, Scenes, and COCO."""
 
 from cvae_lib.data.coco import CocoImages, CocoReport, coco_captions, coco_images
 from cvae_lib.data.download import download_coco
-from cvae_lib.data.fashion import (
-    FASHION_CLASSES,
-    ToyDataWarning,
-    fashion_mnist,
-    find_fashion_mnist,
-)
+from cvae_lib.data.fashion import FASHION_CLASSES, fashion_mnist
 from cvae_lib.data.pixels import to_bytes, to_unit
 from cvae_lib.data.scene_files import write_scenes
 from cvae_lib.data.scenes import draw_scene
-from cvae_lib.data.sets import (
-    CaptionedSet,
-    ImageSet,
-    TextEncoder,
-    check_labels,
-)
+from cvae_lib.data.sets import CaptionedSet, ImageSet, TextEncoder
 from cvae_lib.data.shapes import Scene, Thing, render
-from cvae_lib.data.toy import draw_garments, toy_garments
 from cvae_lib.files import DataError
 
 __all__ = [
@@ -31,18 +20,13 @@ __all__ = [
     "Scene",
     "TextEncoder",
     "Thing",
-    "ToyDataWarning",
-    "check_labels",
     "coco_captions",
     "coco_images",
     "download_coco",
-    "draw_garments",
     "draw_scene",
     "fashion_mnist",
-    "find_fashion_mnist",
     "render",
     "to_bytes",
     "to_unit",
-    "toy_garments",
     "write_scenes",
 ]

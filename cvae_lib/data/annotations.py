@@ -10,6 +10,7 @@ from typing import Any
 
 from cvae_lib.data.shapes import Scene
 from cvae_lib.files import DataError
+from cvae_lib.text import has_word
 
 ODD = 5  # captions that the report quotes
 
@@ -53,7 +54,7 @@ def parse_captions(content: bytes, path: Path) -> Parsed:
     orphans, empty = 0, []
     for entry in _entries(path, tree, "annotations", {"image_id": int, "caption": str}):
         caption = entry["caption"].strip().encode("utf-8", "replace").decode()  # no surrogates
-        if not any(map(str.isalnum, caption)):
+        if not has_word(caption):
             empty.append(f"image {entry['image_id']}: {caption!r:.60}")
         elif entry["image_id"] in photos:
             photos[entry["image_id"]].captions.append(caption)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cvae_lib.checks import check_labels
 from cvae_lib.data.pixels import to_unit
 from cvae_lib.data.stream import prefetched
 
@@ -54,8 +55,7 @@ class ImageSet:
         images: uint8 (N, C, H, W), a tensor or an array.
         labels: (N,) integers, each in ``0 … len(classes) - 1``; they become int64.
         classes: the label names, in label order.
-        source: where the images came from, for notices and run records.
-        real: False if procedural images stand in for the real data.
+        source: where the images came from.
 
     Raises:
         TypeError, ValueError: if a type, shape, dtype or label does not fit the above.
@@ -65,18 +65,12 @@ class ImageSet:
     labels: Tensor
     classes: tuple[str, ...]
     source: str = "memory"
-    real: bool = True
 
     def __post_init__(self) -> None:
-        images, labels = _tensor("images", self.images), _tensor("labels", self.labels)
+        images = _tensor("images", self.images)
         _check(_is_bytes(images), "images must be uint8 (N, C, H, W)", images)
-        whole = labels.dtype != torch.bool and not (
-            labels.is_floating_point() or labels.is_complex()
-        )
-        wanted = f"labels must be int64 ({len(images)},), one for each image"
-        _check(whole and labels.shape == images.shape[:1], wanted, labels)
-        check_labels(labels, len(self.classes))
-        vars(self).update(images=images, labels=labels.long())  # frozen, but for this
+        labels = check_labels(self.labels, len(self.classes), len(images))
+        vars(self).update(images=images, labels=labels)  # frozen, but for this
 
     def __len__(self) -> int:
         return len(self.images)
@@ -301,13 +295,6 @@ class CaptionedSet:
         """Rows as a tensor, in memory from which a GPU can fetch them while it computes."""
         tensor = torch.from_numpy(np.asarray(rows))
         return tensor.pin_memory() if self.device.type == "cuda" else tensor
-
-
-def check_labels(labels: Tensor, n_classes: int) -> None:
-    """Raise ValueError, naming the first offender, unless all labels lie in 0 … n_classes − 1."""
-    wrong = labels[(labels < 0) | (labels >= n_classes)]
-    if len(wrong):
-        raise ValueError(f"label {int(wrong[0])} is out of range: known are 0 … {n_classes - 1}")
 
 
 def _tensor(name: str, value: Any) -> Tensor:
