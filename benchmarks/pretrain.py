@@ -55,11 +55,26 @@ SCORES = ("colour", "shape", "position", "count", "all")
 PRIORS = {"standard_prior": "$\\mathcal N(0, I)$", "fitted_prior": "fitted, given the text"}
 
 Metrics = dict[str, Any]
-Table = tuple[str, list[tuple[dict[str, str], Metrics]], Columns]
+Table = tuple[str, list[tuple[dict[str, Any], Metrics]], Columns]
 
 
-def tables(shipped: dict[str, Metrics]) -> list[Table]:
-    """What book/results.md says of the models' measures: text, (first cells, metrics), columns."""
+def tables(shipped: dict[str, Metrics], address: str) -> list[Table]:
+    """What book/results.md says of the models: text, (first cells, metrics), columns."""
+    about = [
+        f"- [`{name}`]({address}/cvae_lib/pretrained/{name}.json): {run['about']}; trained on "
+        f"{run['hardware']}."
+        for name, run in shipped.items()
+    ]
+    training = {
+        f"`{name}`": {
+            "parameters": f"{run['parameters']:,}",
+            "pictures": f"{run['data']['train_images']:,}",
+            "epochs": run["config"]["epochs"],
+            "seed": run["config"]["seed"],
+            "time": run["seconds"],
+        }
+        for name, run in shipped.items()
+    }
     measured = {name: run["metrics"] for name, run in shipped.items()}
     judges = {"fashion-judge", "scenes-judge"}
     named = [({"model": f"`{name}`"}, one) for name, one in measured.items() if name not in judges]
@@ -77,6 +92,14 @@ def tables(shipped: dict[str, Metrics]) -> list[Table]:
     scenes_right = 100 * measured["scenes-judge"]["all"]
     painted = shipped["scenes-judge"]["data"]["test_images"]
     return [
+        (
+            "## Shipped models\n\n"
+            f"`python benchmarks/pretrain.py NAME` ([script]({address}/benchmarks/pretrain.py)) "
+            "trains one again. Each has one seed: these numbers say how good *these* weights are, "
+            "not which kind of model is better.\n\n" + "\n".join(about),
+            [({"model": name} | told, {}) for name, told in training.items()],
+            {},
+        ),
         (
             f"The judge of garments sees the right class in {garments_right:.1f} % of the 10,000 "
             "test pictures. The others, on the same pictures; `fashion-concat-sigma` has a density "

@@ -28,7 +28,7 @@ def tea(**more: Any) -> ModuleType:
     """A script that describes an experiment."""
     script = ModuleType("tea")
     entry = arms.Experiment("Tea", "How hot?", {"heat": "cup.heat"}, **more)
-    vars(script)["EXPERIMENTS"] = {"tea": entry}
+    vars(script).update(EXPERIMENTS={"tea": entry}, ARMS=["t-9", "t-10"])
     return script
 
 

@@ -2,9 +2,8 @@
 
     python tools/chapter_times.py
 
-The seconds are those that the execution cache notes with a chapter that was executed alone. Of the
-line `**Time** 40 minutes to read; code: …` only what follows "code: " is written: the record at
-scale cpu of a run on a CPU, and that at scale gpu of a run on a GPU.
+The execution cache knows the seconds of a chapter that was executed alone. Of the line `**Time** 40
+minutes to read; code: …` what follows "code: " is written: from the records of scales cpu and gpu.
 """
 
 from __future__ import annotations
@@ -43,9 +42,8 @@ def code_time(chapter: str, runs: Iterable[dict[str, Any]]) -> str:
     cpu, gpu = measured["cpu", "cpu"], measured.get(("gpu", "cuda"))
     cores, name = cpu["threads"], cpu["hardware"].rpartition(",")[0]
     time = f"{clock(cpu['seconds'])} on {cores} CPU core{'s' if cores > 1 else ''} ({name})"
-    if not gpu:
-        return f"{time}, not measured on a GPU."
-    return f"{time}; {clock(gpu['seconds'])} on a GPU ({gpu['hardware']})."
+    there = f"; {clock(gpu['seconds'])} on a GPU ({gpu['hardware']})." if gpu else None
+    return time + (there or ", not measured on a GPU.")
 
 
 def kept() -> list[dict[str, Any]]:
@@ -54,28 +52,28 @@ def kept() -> list[dict[str, Any]]:
 
 
 def keep(path: Path, cache: Any) -> None:
-    """Record a chapter's time, if the cache has it from an execution alone."""
-    with suppress(KeyError):
-        noted = cache.match_cache_notebook(nbformat.read(path, 4)).data
-        if noted["jobs"] == 1:
-            scale = choose_scale()
-            result = {
-                "chapter": path.stem,
-                "scale": scale.name,
-                "seconds": round(noted["execution_seconds"], 1),
-                "device": scale.device.type,
-                "threads": torch.get_num_threads(),
-                "hardware": hardware(),
-                "library_commit": library_commit(),
-                "torch": torch.__version__,
-            }
-            records.write_run(EXPERIMENT, f"{path.stem}-{scale.name}", result)
+    """Record a chapter's time, if the cache has it from an execution alone; else KeyError."""
+    found = cache.match_cache_notebook(nbformat.read(path, 4))
+    if found.data["jobs"] == 1:
+        scale = choose_scale()
+        result = {
+            "chapter": path.stem,
+            "scale": scale.name,
+            "seconds": round(found.data["execution_seconds"], 1),
+            "device": scale.device.type,
+            "threads": torch.get_num_threads(),
+            "hardware": hardware(),
+            "library_commit": library_commit(),
+            "torch": torch.__version__,
+        }
+        records.write_run(EXPERIMENT, f"{path.stem}-{scale.name}", result)
 
 
 def main() -> None:
     cache = get_cache(ROOT / "_build" / ".jupyter_cache")
     for path in sorted((ROOT / "book").glob("[0-9]*.ipynb")):
-        keep(path, cache)
+        with suppress(KeyError):  # not executed
+            keep(path, cache)
         before = path.read_text(encoding="utf-8")
         time = code_time(path.stem, kept())
         after, count = LINE.subn(rf"\g<1>{time}", before)

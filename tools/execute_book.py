@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import single_nb_execution
 
 ROOT = Path(__file__).resolve().parent.parent
-QUIET = ["--log-level=ERROR"]  # a kernel else warns that it speaks plain text with this process
+# a kernel else warns that it speaks plain text with this process
+run = partial(single_nb_execution, allow_errors=False, extra_arguments=["--log-level=ERROR"])
 
 
 def length(path: Path) -> float:
@@ -35,23 +37,19 @@ def execute(paths: list[Path], jobs: int, again: bool, timeout: int, cache: Any)
     known = {record.hashkey for record in cache.list_cache_records()}
     pool, running, sound = ThreadPoolExecutor(jobs), {}, True
     for path in sorted(paths, key=length, reverse=True):
-        notebook, folder = nbformat.read(path, 4), str(path.parent)
+        notebook = nbformat.read(path, 4)
         if again or cache.create_hashed_notebook(notebook)[1] not in known:
-            task = pool.submit(
-                single_nb_execution, notebook, folder, timeout, False, extra_arguments=QUIET
-            )
-            running[task] = path
+            running[pool.submit(run, notebook, str(path.parent), timeout)] = path
     for done in as_completed(running):
         path, error = running[done], done.exception() or done.result().err
         if error:
             sound = False
             print(f"{path.name}: {type(error).__name__}\n{error}", file=sys.stderr, flush=True)
-            continue
-        result = done.result()
-        data = {"execution_seconds": result.time, "jobs": jobs}
-        bundle = CacheBundleIn(result.nb, str(path), data=data)
-        cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
-        print(f"{path.stem}: {result.time:.0f} s", flush=True)
+        else:
+            data = {"execution_seconds": done.result().time, "jobs": jobs}
+            bundle = CacheBundleIn(done.result().nb, str(path), data=data)
+            cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+            print(f"{path.stem}: {done.result().time:.0f} s", flush=True)
     return sound
 
 
@@ -65,6 +63,8 @@ def main() -> None:
     if given.jobs > 1:
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // given.jobs)))
     paths = [path for name in given.chapters for path in (ROOT / "book").glob(f"{name}.ipynb")]
+    if len(paths) < len(given.chapters):
+        parser.error(f"not all of {', '.join(given.chapters)} are chapters in {ROOT / 'book'}")
     timeout = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["execute"]["timeout"]
     cache = get_cache(ROOT / "_build" / ".jupyter_cache")
     try:

@@ -8,21 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-ADDRESS = (
-    r"https://github\.com/([A-Za-z0-9][A-Za-z0-9-]{0,38}/(?!\.{0,2}(?:git)?/?$)[\w.-]{1,100}?)"
-)
+NAME = r"(?!\.{0,2}(?:git)?/?$)[\w.-]{1,100}?"
+ADDRESS = rf"https://github\.com/([A-Za-z0-9][A-Za-z0-9-]{{0,38}}/{NAME})"
 HOSTS = r"(https://(?:github|raw\.githubusercontent|colab\.research\.google)\.com/(?:github/)?)"
 
 if __name__ == "__main__":
-    new = re.fullmatch(rf"{ADDRESS}(?:\.git)?/?", sys.argv[1].strip(), re.ASCII)
-    if not new:
+    if not (new := re.fullmatch(rf"{ADDRESS}(?:\.git)?/?", sys.argv[1].strip(), re.ASCII)):
         sys.exit(f"set-repository: {sys.argv[1]!r} is not like https://github.com/OWNER/NAME")
     metadata = Path("pyproject.toml").read_text("utf-8")
     old = re.findall(rf'^Repository = "{ADDRESS}"', metadata, re.MULTILINE)[0]
     # no longer name that begins so: a dot may end a sentence or begin ".git"
     copy = re.compile(rf"{HOSTS}{re.escape(old)}(?![\w-])(?!\.(?!git\b)[\w-])".encode())
     find = ["git", "grep", "--no-index", "--exclude-standard", "-lzIF", old]
-    found = subprocess.run(find, stdout=subprocess.PIPE, check=True).stdout.decode()
-    for name in found.split("\0")[:-1]:
-        text = Path(name).read_bytes()
-        Path(name).write_bytes(copy.sub(rb"\g<1>" + new[1].encode(), text))
+    for name in subprocess.check_output(find).decode().split("\0")[:-1]:
+        Path(name).write_bytes(copy.sub(rb"\g<1>" + new[1].encode(), Path(name).read_bytes()))

@@ -33,7 +33,7 @@ Row = dict[str, Any]
 def page() -> str:
     """The whole page as Markdown; ValueError for records that nobody describes."""
     metadata = (ROOT / "pyproject.toml").read_text("utf-8")
-    repository = re.findall(r'^Repository = "(.*)"', metadata, re.MULTILINE)[0]
+    address = re.findall(r'^Repository = "(.*)"', metadata, re.MULTILINE)[0] + "/blob/main"
     sys.path.append(str(ROOT / "benchmarks"))
     scripts = [importlib.import_module(f.stem) for f in sorted((ROOT / "benchmarks").glob("*.py"))]
     described = {name: script for script in scripts for name in getattr(script, "EXPERIMENTS", {})}
@@ -44,58 +44,29 @@ def page() -> str:
         "distortion and rate are in nats a picture, the squared error (SSE) is the sum over its "
         "pixels; the other measures are those of [Chapter 07](07_measuring_images.ipynb). A ± is a "
         "95 % confidence interval over seeds.",
-        *models(importlib.import_module("pretrain"), f"{repository}/blob/main"),
     ]
+    shipped = {name: record(name) for name in RECIPES}
+    for text, rows, columns in importlib.import_module("pretrain").tables(shipped, address):
+        parts += [text, table(label | cells([metrics], columns) for label, metrics in rows)]
     for name in sorted(set(records.experiments()) - {chapter_times.EXPERIMENT}):
         if name not in described:
             raise ValueError(f"experiment {name!r} has records and no script that describes it")
-        parts += experiment(name, described[name], records.runs(name), f"{repository}/blob/main")
+        parts += experiment(name, described[name], records.runs(name), address)
     if runs := chapter_times.kept():
-        script = f"{repository}/blob/main/tools/chapter_times.py"
-        parts += ["## How long the chapters run", f"`make times` ([script]({script}))"]
-        parts.append(table(map(chapter, runs)))
+        script = f"[script]({address}/tools/chapter_times.py)"
+        parts += ["## How long the chapters run", f"`make times` ({script})"]
+        parts.append(
+            table(
+                {
+                    "chapter": f"[]({run['chapter']}.ipynb)",
+                    "scale": f"`{run['scale']}`",
+                    "time": run["seconds"],
+                    "hardware": run["hardware"],
+                }
+                for run in runs
+            )
+        )
     return "\n\n".join(parts) + "\n"
-
-
-def models(pretrain: ModuleType, address: str) -> list[str]:
-    """The shipped models: what they are, how they were made, what they measure."""
-    shipped = {name: record(name) for name in RECIPES}
-    about = [
-        f"- [`{name}`]({address}/cvae_lib/pretrained/{name}.json): {run['about']}; trained on "
-        f"{run['hardware']}."
-        for name, run in shipped.items()
-    ]
-    parts = [
-        "## Shipped models",
-        f"`python benchmarks/pretrain.py NAME` ([script]({address}/benchmarks/pretrain.py)) trains "
-        "one again. Each has one seed: these numbers say how good *these* weights are, not which "
-        "kind of model is better.",
-        "\n".join(about),
-        table(
-            {
-                "model": f"`{name}`",
-                "parameters": f"{run['parameters']:,}",
-                "pictures": f"{run['data']['train_images']:,}",
-                "epochs": run["config"]["epochs"],
-                "seed": run["config"]["seed"],
-                "time": chapter_times.clock(run["seconds"]),
-            }
-            for name, run in shipped.items()
-        ),
-    ]
-    for text, measured, columns in pretrain.tables(shipped):
-        parts += [text, table(label | cells([metrics], columns) for label, metrics in measured)]
-    return parts
-
-
-def chapter(run: Row) -> Row:
-    """How long a chapter's code takes, as a row."""
-    return {
-        "chapter": f"[]({run['chapter']}.ipynb)",
-        "scale": f"`{run['scale']}`",
-        "time": chapter_times.clock(run["seconds"]),
-        "hardware": run["hardware"],
-    }
 
 
 def experiment(name: str, script: ModuleType, runs: list[Row], address: str) -> list[str]:
@@ -112,54 +83,36 @@ def experiment(name: str, script: ModuleType, runs: list[Row], address: str) -> 
     if "rows" in runs[0]:
         rows = [cells([row], entry.columns) for run in runs for row in run["rows"]]
     else:
+        known = entry.arms or script.ARMS
+        if unknown := {run["arm"] for run in runs} - set(known):
+            raise ValueError(f"{entry.title!r} does not describe its arms {sorted(unknown)}")
+        arms = {arm: [run["metrics"] for run in runs if run["arm"] == arm] for arm in known}
         rows = [
-            {"arm": f"`{arm}`", "seeds": str(len(metrics)), **cells(metrics, entry.columns)}
-            for arm, metrics in by_arm(entry, runs).items()
+            {"arm": f"`{arm}`", "seeds": f"{len(metrics)}", **cells(metrics, entry.columns)}
+            for arm, metrics in arms.items()
+            if metrics
         ]
     described = [f"- {r['arm']}: {entry.arms[r['arm'].strip('`')]}" for r in rows if entry.arms]
     command = f"python {file} {entry.flags}".strip()
     sources = f"([script]({address}/{file}), [records]({records_at}))"
-    parts = [
-        f"## {entry.title}",
-        about,
-        f"`{command}` {sources}",
-        "\n".join(described),
-        table(rows),
-    ]
-    return [part for part in parts if part]
+    parts = [f"## {entry.title}", about, f"`{command}` {sources}", "\n".join(described)]
+    return [*filter(None, parts), table(rows)]
 
 
-def by_arm(entry: Experiment, runs: list[Row]) -> dict[str, list[Row]]:
-    """The metrics of each arm's runs, arms in the entry's order; without one, by their numbers."""
-    arms: dict[str, list[Row]] = {}
-    for run in runs:
-        arms.setdefault(run["arm"], []).append(run["metrics"])
-    if not entry.arms:
-        return dict(sorted(arms.items(), key=lambda arm: float(arm[0].rpartition("-")[2])))
-    if unknown := arms.keys() - entry.arms.keys():
-        raise ValueError(f"{entry.title!r} does not describe its arms {sorted(unknown)}")
-    return {arm: arms[arm] for arm in entry.arms if arm in arms}
-
-
-def cells(metrics: list[Row], columns: Columns) -> dict[str, str]:
-    """The text of each column for one arm's runs: mean ± interval, or the one value; – if absent.
-
-    Raises:
-        ValueError: if some of the runs have a number and others do not.
-    """
+def cells(metrics: list[Any], columns: Columns) -> dict[str, str]:
+    """The text of each column for one arm's runs: mean ± interval, or the one value, or –."""
     row = {}
     for heading, path in columns.items():
-        values = [value for one in metrics if (value := look_up(one, path)) is not None]
+        keys = path.split(".")
+        found = [
+            functools.reduce(lambda at, key: (at or {}).get(key), keys, one) for one in metrics
+        ]
+        values: list[Any] = [value for value in found if value is not None]
         if values and len(values) < len(metrics):
             raise ValueError(f"{path!r} stands in {len(values)} of {len(metrics)} runs of an arm")
         text = records.interval(values) if len(values) > 1 else "".join(f"{v:.4g}" for v in values)
         row[heading] = str(text).replace("-", "−") or "–"
     return row
-
-
-def look_up(metrics: Any, path: str) -> Any:
-    """What stands under "a.b" in nested dicts, or None."""
-    return functools.reduce(lambda found, key: (found or {}).get(key), path.split("."), metrics)
 
 
 def table(rows: Iterable[Row]) -> str:
@@ -170,7 +123,8 @@ def table(rows: Iterable[Row]) -> str:
         raise ValueError(f"no record has the numbers of {', '.join(empty)}")
     left = {"model", "hardware", "arm", "chapter", "scale", "$z$ from", "the text asks for"}
     lines = [heads, [":---" if head in left else "---:" for head in heads]]
-    lines += [[str(row[head]) for head in heads] for row in rows]
+    clock = {"time": chapter_times.clock}
+    lines += [[clock.get(head, str)(row[head]) for head in heads] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
