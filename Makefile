@@ -3,12 +3,19 @@
 
 PYTHON ?= python3
 PORT ?= 8000
+# chapters that `make book` executes at a time; they share the processor's cores
+JOBS ?= 2
+# Threads wait asleep: spinning ones make another program's load ten times as costly.
+export OMP_WAIT_POLICY ?= PASSIVE
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NOTEBOOKS = $(sort $(wildcard book/*.ipynb))
 SOURCES := cvae_lib tests tools benchmarks book
 EXTRAS := book,dev
+# What chapters read of the environment, and the list of all else that their outputs stand on.
+CHOICES := CVAE_SCALE CVAE_COCO_ROOT CVAE_CLIP_WEIGHTS CVAE_INCEPTION_WEIGHTS
+GROUND := _build/ground.txt
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
@@ -22,21 +29,35 @@ help: ## list these targets
 
 install: $(STAMP) ## set up .venv with the library, the book's and the developers' tools
 
-$(STAMP): pyproject.toml
+# A virtual environment names its folder in its scripts: one that was moved is made anew.
+MADE_HERE := grep -qsF '$(abspath $(VENV))' $(BIN)/activate
+$(STAMP): pyproject.toml $(shell $(MADE_HERE) || echo FORCE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
 	  echo "make: Python 3.10 or newer is needed; '$(PYTHON)' is $$($(PYTHON) -V 2>&1)." >&2; \
 	  echo "make: name another one: make install PYTHON=python3.12" >&2; exit 1; }
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	@$(MADE_HERE) && $(BIN)/python -m pip --version >/dev/null 2>&1 || { \
 	  rm -rf $(VENV); $(PYTHON) -m venv $(VENV); } || { \
 	  rm -rf $(VENV); echo "make: '$(PYTHON) -m venv' failed; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Installing into $(VENV): some minutes and 6 GB the first time ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
 	@touch $@
 
+FORCE:
+
+# jupyter-cache knows a chapter by its code alone. When the library, its weights, its records or a
+# choice has changed, the cache goes; no chapter reads how long the chapters take.
+$(GROUND): FORCE
+	@mkdir -p _build
+	@{ $(foreach name,$(CHOICES),echo "$(name)=$$$(name)";) \
+	  find cvae_lib -type f ! -name '*.pyc' ! -path '*/records/chapters/*' | sort | tr '\n' '\0' | xargs -0 cksum; } >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else \
+	  if test -e $@; then echo "The library, its weights, its records or a choice changed: every chapter runs anew."; fi; \
+	  rm -rf _build/.jupyter_cache _build/.doctrees _build/jupyter_execute; mv $@.new $@; fi
+
 # Sphinx warns about a page only while it reads it, so a failed build followed by a second one
 # would pass. _build/.clean says that the last build had nothing to complain about.
-book: install ## build the HTML book into _build/html, every warning an error
-	@$(BIN)/python tools/fresh_cache.py
+book: install $(GROUND) ## build the HTML book into _build/html, every warning an error
+	@$(BIN)/python tools/execute_book.py --jobs $(JOBS)
 	@test -e _build/.clean || rm -rf _build/.doctrees
 	@rm -f _build/.clean
 	@$(BIN)/jupyter-book build . -q -W -n --keep-going
@@ -48,7 +69,7 @@ test: install lint ## lint, unit tests with coverage, then every chapter at smok
 	@CVAE_SCALE=smoke $(BIN)/pytest tests --cov=cvae_lib --cov-report=term --cov-fail-under=90
 	@CVAE_SCALE=smoke $(BIN)/pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 120 $(NOTEBOOKS)
 
-lint: install ## check style and types, change nothing
+lint: install spelling ## check style, types and spelling, change nothing
 	@$(BIN)/ruff check --quiet $(SOURCES)
 	@$(BIN)/ruff format --quiet --check $(SOURCES) || { echo "make: 'make format' mends the layout." >&2; exit 1; }
 	@$(BIN)/mypy
@@ -57,16 +78,16 @@ format: install ## lay out code and notebook cells, mend what ruff can mend
 	@$(BIN)/ruff check --quiet --fix-only $(SOURCES)
 	@$(BIN)/ruff format --quiet $(SOURCES)
 
-spelling: install ## spell the book's prose, and say how to accept a word
-	@$(BIN)/python tools/spelling.py
+spelling: install ## find misspelt words, in British English; pyproject.toml accepts some
+	@$(BIN)/typos
 
 linkcheck: install ## try every address on other machines that the book names; runs no chapter
 	@mkdir -p _build/links
 	@sed 's/execute_notebooks: cache/execute_notebooks: "off"/' _config.yml >_build/links/config.yml
 	@$(BIN)/jupyter-book build . -q --config _build/links/config.yml --path-output _build/links --builder linkcheck
 
-times: install ## run every chapter and write how long it takes into its first box
-	@$(BIN)/python benchmarks/chapters.py
+times: install $(GROUND) ## run every chapter alone and write how long it takes into its first box
+	@$(BIN)/python tools/execute_book.py --jobs 1 --again
 	@$(BIN)/python tools/chapter_times.py
 	@$(BIN)/python tools/write_results.py
 
@@ -78,6 +99,8 @@ benchmark: install ## training speed: the article's way against ours
 
 serve: ## show the built book at http://127.0.0.1:8000 (PORT=... for another)
 	@test -e _build/html/index.html || { echo "make: no book yet; 'make book' builds it." >&2; exit 1; }
+	@$(PYTHON) -c 'import socket; socket.create_server(("127.0.0.1", $(PORT)))' 2>/dev/null || { \
+	  echo "make: port $(PORT) cannot be had; name another one: make serve PORT=8001" >&2; exit 1; }
 	@echo "http://127.0.0.1:$(PORT) (Ctrl-C ends it)"
 	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
 

@@ -1,14 +1,28 @@
-"""What every experiment's script shares: its command line, and the runs that have no record yet."""
+"""What every experiment's script shares: its description, its command line, its missing runs."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from cvae_lib import records
+
+Columns = dict[str, str]  # a heading → where its number stands in a record, levels joined by "."
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What book/results.md says of an experiment beside its numbers."""
+
+    title: str
+    about: str
+    columns: Columns  # of "metrics" in a run of an arm, or of a row if the run has "rows"
+    arms: dict[str, str] = field(default_factory=dict)  # what each is; rows come in this order
+    flags: str = "--again"  # of the command that repeats it; runs with a record are else left out
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:

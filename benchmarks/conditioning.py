@@ -84,6 +84,40 @@ ARMS: dict[str, tuple[Callable[[], VAE], range]] = {
     "film-unit": (lambda: scaled(models.FilmConditionalVAE(), 1.0), range(3)),
 }
 
+EXPERIMENTS = {
+    "conditioning": arms.Experiment(
+        "How to tell a network the label",
+        "A VAE that is told the label in one way or another, and one without; equal size of "
+        "the code, equal training of 10 epochs of 55,000 pictures. Fréchet distance and class "
+        "agreement with $z$ from $\\mathcal N(0, I)$; probes read the class from μ. "
+        "Told in [Chapter 05](05_concat_or_add.ipynb).",
+        {
+            "−ELBO": "negative_elbo",
+            "distortion": "nll",
+            "rate": "kl",
+            "SSE": "sse",
+            "active units": "active_units",
+            "Fréchet": "standard_prior.frechet",
+            "agreement": "standard_prior.class_agreement",
+            "kNN probe": "knn_probe",
+            "linear probe": "linear_probe",
+        },
+        {
+            "vae": "no label",
+            "concat": "label embedding beside the encoder's features and beside $z$",
+            "concat-small": "the same, embeddings starting with standard deviation 0.02",
+            "additive": "label embeddings added to the encoder's features and to $z$, starting "
+            "with standard deviation 1",
+            "additive-small": "the same, starting with 0.02",
+            "additive-small-encoder": "0.02 in the encoder, 1 in the decoder",
+            "additive-small-decoder": "1 in the encoder, 0.02 in the decoder",
+            "additive-hidden": "0.02, in the decoder added one layer after $z$",
+            "film": "features scaled and shifted by the label, starting with no change",
+            "film-unit": "the same, embeddings starting with standard deviation 1",
+        },
+    ),
+}
+
 
 def build(arm: str, seed: int) -> VAE:
     """The untrained model of a run."""

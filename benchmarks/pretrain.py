@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
+
+from arms import Columns
 
 from cvae_lib.pretrained import (
     RECIPES,
@@ -19,6 +22,112 @@ from cvae_lib.pretrained import (
     recipe_of,
     train_recipe,
 )
+
+REBUILT: Columns = {
+    "−ELBO": "negative_elbo",
+    "distortion": "nll",
+    "rate": "kl",
+    "SSE": "sse",
+    "SSIM": "ssim",
+    "active units": "active_units",
+}
+DRAWN: Columns = {
+    "Fréchet, N(0, I)": "standard_prior.frechet",
+    "agreement, N(0, I)": "standard_prior.class_agreement",
+    "Fréchet, fitted": "fitted_prior.frechet",
+    "agreement, fitted": "fitted_prior.class_agreement",
+}
+SCENE_REBUILT: Columns = {
+    "−ELBO": "negative_elbo",
+    "distortion": "nll",
+    "rate": "kl",
+    "SSE a pixel": "sse_per_pixel",
+    "SSIM": "ssim",
+    "active units": "active_units",
+}
+ASKED = {
+    "one": "one thing",
+    "several": "two or three things",
+    "unseen_one": "one thing, of a shape and colour never seen together",
+    "unseen_several": "two or three, one in a colour or two in a place never seen so",
+}
+SCORES = ("colour", "shape", "position", "count", "all")
+PRIORS = {"standard_prior": "$\\mathcal N(0, I)$", "fitted_prior": "fitted, given the text"}
+
+Metrics = dict[str, Any]
+Table = tuple[str, list[tuple[dict[str, Any], Metrics]], Columns]
+
+
+def tables(shipped: dict[str, Metrics], address: str) -> list[Table]:
+    """What book/results.md says of the models: text, (first cells, metrics), columns."""
+    about = [
+        f"- [`{name}`]({address}/cvae_lib/pretrained/{name}.json): {run['about']}; trained on "
+        f"{run['hardware']}."
+        for name, run in shipped.items()
+    ]
+    training = {
+        f"`{name}`": {
+            "parameters": f"{run['parameters']:,}",
+            "pictures": f"{run['data']['train_images']:,}",
+            "epochs": run["config"]["epochs"],
+            "seed": run["config"]["seed"],
+            "time": run["seconds"],
+        }
+        for name, run in shipped.items()
+    }
+    measured = {name: run["metrics"] for name, run in shipped.items()}
+    judges = {"fashion-judge", "scenes-judge"}
+    named = [({"model": f"`{name}`"}, one) for name, one in measured.items() if name not in judges]
+    garments = [row for row in named if "fashion" in row[0]["model"]]
+    scenes = [row for row in named if "scenes" in row[0]["model"]]
+    asked = [
+        (
+            {"$z$ from": title, "the text asks for": what},
+            {score: scenes[0][1][prior][f"{group}_{score}"] for score in SCORES},
+        )
+        for prior, title in PRIORS.items()
+        for group, what in ASKED.items()
+    ]
+    garments_right = 100 * measured["fashion-judge"]["accuracy"]
+    scenes_right = 100 * measured["scenes-judge"]["all"]
+    painted = shipped["scenes-judge"]["data"]["test_images"]
+    return [
+        (
+            "## Shipped models\n\n"
+            f"`python benchmarks/pretrain.py NAME` ([script]({address}/benchmarks/pretrain.py)) "
+            "trains one again. Each has one seed: these numbers say how good *these* weights are, "
+            "not which kind of model is better.\n\n" + "\n".join(about),
+            [({"model": name} | told, {}) for name, told in training.items()],
+            {},
+        ),
+        (
+            f"The judge of garments sees the right class in {garments_right:.1f} % of the 10,000 "
+            "test pictures. The others, on the same pictures; `fashion-concat-sigma` has a density "
+            "of greys, so its −ELBO and distortion can be compared with nobody else's:",
+            garments,
+            REBUILT,
+        ),
+        (
+            "And 10,000 pictures drawn by each, with $z$ from $\\mathcal N(0, I)$ and, where "
+            "there is one, from the fitted prior:",
+            garments,
+            DRAWN,
+        ),
+        (
+            f"The judge of scenes reads {scenes_right:.1f} % of {painted:,} painted scenes without "
+            "a mistake, half of them of combinations that the models never see. `scenes-film` "
+            "rebuilds the other half (SSE of a pixel over its three channels):",
+            scenes,
+            SCENE_REBUILT,
+        ),
+        (
+            "And pictures that `scenes-film` draws from captions, as the judge reads them: the "
+            "shares of asked colours, shapes and places that are there, of pictures with as many "
+            "things as asked, and of those in which all of it is right:",
+            asked,
+            {score: score for score in SCORES},
+        ),
+    ]
 
 
 def main(names: list[str]) -> None:

@@ -47,6 +47,43 @@ COLLAPSE: dict[str, tuple[int, float] | None] = {
 }
 ARMS = [f"beta-{beta:g}" for beta in BETAS] + list(COLLAPSE)
 
+EXPERIMENTS = {
+    "rate-distortion": arms.Experiment(
+        "What a nat of code buys",
+        "The article's VAE at several weights β of the KL term: 5 epochs of 20,000 pictures, "
+        "measured on 2,000. "
+        "Told in [Chapter 03](03_the_elbo.ipynb).",
+        {
+            "distortion": "nll",
+            "rate": "kl",
+            "SSE": "sse",
+            "active units": "active_units",
+            "Fréchet": "frechet",
+        },
+    ),
+    "collapse": arms.Experiment(
+        "When the code is left empty",
+        "Binarised pixels and a decoder that also reads the pixels before, so that it can do "
+        "without the code; with remedies, and against a decoder that sees the code only. "
+        "Told in [Chapter 03](03_the_elbo.ipynb).",
+        {
+            "distortion": "nll",
+            "distortion with another picture's code": "swapped_nll",
+            "rate": "kl",
+            "active units": "active_units",
+            "ELBO": "bounds.1",
+            "importance-weighted bound, K = 64": "bounds.64",
+        },
+        {
+            "none": "no remedy",
+            "warm-up": "KL warm-up over 400 steps",
+            "free-bits": "the first 8 nats cost nothing",
+            "both": "warm-up and free bits",
+            "code-only": "the article's decoder",
+        },
+    ),
+}
+
 
 class CausalConv(nn.Conv2d):
     """A convolution of one channel that sees only the pixels above, and those left in its row.

@@ -58,6 +58,42 @@ ARMS = {
     "size-256": Arm(range(1), image_size=256, train_images=2_500),
 }
 
+EXPERIMENTS = {
+    "scenes": arms.Experiment(
+        "Sentences to scenes",
+        "A text-conditional VAE of half the article's width with hashed text vectors, 8 epochs of "
+        "25,000 scenes of 64 pixels (the arms named by size: fewer). Fréchet distance, obedience "
+        "to texts of one thing and the share of pictures in which all is right, with $z$ from the "
+        "prior fitted to the posteriors given the text, unless it says $\\mathcal N(0, I)$. SSE "
+        "is a pixel's, over three channels. Told in [Chapter 11](11_scaling.ipynb) and "
+        "[Chapter 12](12_limits.ipynb).",
+        {
+            "−ELBO": "negative_elbo",
+            "rate": "kl",
+            "SSE": "sse_per_pixel",
+            "SSIM": "ssim",
+            "Fréchet": "fitted_prior.frechet",
+            "colour": "fitted_prior.one_colour",
+            "shape": "fitted_prior.one_shape",
+            "position": "fitted_prior.one_position",
+            "position, N(0, I)": "standard_prior.one_position",
+            "all, one thing": "fitted_prior.one_all",
+            "all, one unseen": "fitted_prior.unseen_one_all",
+        },
+        {
+            "film": "128 latent units; the text scales and shifts every scale of the decoder",
+            "concat": "the same, the text appended to features and code",
+            "add": "the same, the text added to features and code",
+            "beta-3": "`film` with the KL term three times as heavy",
+            "latent-64": "`film` with 64 latent units",
+            "latent-1024": "with 1,024",
+            "size-64": "`film` from 10,000 scenes",
+            "size-128": "the same at 128 pixels",
+            "size-256": "at 256 pixels, from 2,500 scenes",
+        },
+    ),
+}
+
 
 def run(name: str, seed: int, resume: bool = True) -> dict[str, Any]:
     """Train and measure one model; its checkpoint goes to runs/, what it measured is returned."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import arms
 import numpy as np
 import torch
 
@@ -21,6 +22,22 @@ from cvae_lib.pretrained import library_commit
 
 SIZES = (64, 128, 256)
 SIDES = (1, 2, 4, 8, 16, 32)
+
+EXPERIMENTS = {
+    "thumbnails": arms.Experiment(
+        "What a thumbnail reaches",
+        "Photos of COCO shrunk to a few pixels and enlarged again, compared with themselves at "
+        "three sizes: a yardstick for the experiment on photos. "
+        "Told in [Chapter 11](11_scaling.ipynb).",
+        {
+            "pixels": "size",
+            "side of the thumbnail": "side",
+            "SSIM": "ssim",
+            "SSE": "sse_per_pixel",
+        },
+        flags="",
+    ),
+}
 
 
 def main(root: Path | None, split: str) -> None:

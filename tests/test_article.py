@@ -99,6 +99,13 @@ def test_the_loader_gives_the_pixels_and_labels_of_the_set(
         assert label == int(tiny[0].labels[index])
 
 
+def test_a_busy_machine_is_measured() -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "busy.py"), "--smoke"]
+    lines = subprocess.check_output(command, text=True, timeout=300).splitlines()
+    for line, arm in zip(lines, ("two", "two-passive", "one"), strict=True):
+        assert re.fullmatch(rf"{arm} +beside_0 +[\d,]+ beside_1 +[\d,]+ beside_2 +[\d,]+", line)
+
+
 def test_the_benchmark_ends_in_a_ratio(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "benchmarks" / "train_speed.py")]
     command += ["--images", "256", "--rounds", "1", "--device", "cpu"]

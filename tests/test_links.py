@@ -55,8 +55,3 @@ def test_faults_on_later_pages_are_found_and_those_of_stale_pages_are_not(tmp_pa
         stale="<a href='also-gone.html'>x</a>",
     )
     assert check_links.check(tmp_path) == ["one.html:1: no such file: gone.html"]
-
-
-def test_a_folder_without_a_book_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no index\.html in .*'make book' builds"):
-        check_links.check(tmp_path)

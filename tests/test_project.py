@@ -1,13 +1,15 @@
 """The files around the library agree with each other: addresses, environments, book, Makefile."""
 
 import json
+import os
 import re
+import shutil
+import socket
 import subprocess
+import sys
 from pathlib import Path
 
-import fresh_cache
 import pytest
-import set_repository
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,91 +62,69 @@ def test_versions_and_licences_agree() -> None:
 
 
 def test_every_copy_of_the_address_is_pyprojects() -> None:
-    slug = set_repository.current(ROOT)
+    url = pyproject(r'^Repository = "(https://github\.com/.*)"')
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert set_repository.slug(config["repository"]["url"]) == slug
-    assert set_repository.slug(citation["repository-code"]) == slug
-
-    name = slug.split("/")[1]
-    strays = []
+    assert config["repository"]["url"] == citation["repository-code"] == url
     # what can only be a copy: Colab and pip addresses, and anybody's repository of our name
-    address = re.compile(
-        r"(colab\.research\.google\.com/github/|git\+https://github\.com/|github\.com/)"
-        r"([A-Za-z0-9-]+/[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)"
+    name = url.rpartition("/")[2]
+    address = rf"(?:research\.google\.com/github|git\+https://github\.com)/[\w-]+/[\w.-]*\w|github\.com/[\w-]+/{name}\b"
+    tracked = [
+        "git",
+        "grep",
+        "--no-index",
+        "--exclude-standard",
+        "-hoIP",
+        address,
+        "--",
+        ".",
+        ":!tests",
+    ]
+    found = subprocess.run(tracked, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    slugs = {"/".join(line.split("/")[-2:]).removesuffix(".git") for line in found.split()}
+    slug = url.removeprefix("https://github.com/")
+    assert slugs <= {slug, "OWNER/NAME"}, f"`make set-repository URL={url}` knows {slug}"
+
+
+FIRST = "https://github.com/first/words"
+FILES = {
+    "pyproject.toml": f'[project.urls]\nRepository = "{FIRST}"\n',
+    "README.md": f"{FIRST}. {FIRST}.git, not {FIRST}-old or {FIRST}.io or {FIRST}/issues?\n",
+    "_config.yml": f"repository:\n  url: {FIRST} # here\r\n",
+    "book/01.md": f"%pip install git+{FIRST}\nhttps://colab.research.google.com/github/first/words/ä",
+    "other.md": "https://github.com/first/wordsmith https://github.com/second/words\n",
+    "picture.png": f"\x89PNG\0{FIRST}",
+}
+
+
+def set_repository(root: Path, url: str) -> subprocess.CompletedProcess[str]:
+    """Run the tool on a small repository of ``FILES``, which are written where they are not."""
+    for name, text in FILES.items():
+        if not (root / name).exists():
+            (root / name).parent.mkdir(exist_ok=True)
+            (root / name).write_bytes(text.encode())
+    command = [sys.executable, str(ROOT / "tools" / "set_repository.py"), url]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True)
+
+
+def test_set_repository_there_and_back(tmp_path: Path) -> None:
+    assert set_repository(tmp_path, "https://github.com/1-owner/my.book.git/").returncode == 0
+    after = {name: (tmp_path / name).read_bytes().decode() for name in FILES}
+    new = "https://github.com/1-owner/my.book"
+    assert after["README.md"] == (
+        f"{new}. {new}.git, not {FIRST}-old or {FIRST}.io or {new}/issues?\n"
     )
-    for path in set_repository.text_files(ROOT):
-        if path.is_relative_to(ROOT / "tests"):
-            continue
-        for prefix, found in address.findall(set_repository.read_text(path) or ""):
-            found = found.removesuffix(".git")
-            ours = prefix != "github.com/" or found.split("/")[1] == name
-            if ours and found not in {slug, "OWNER/NAME"}:
-                strays.append(f"{path.relative_to(ROOT)}: {prefix}{found}")
-    assert not strays, f"{strays}; `make set-repository URL=https://github.com/{slug}` knows {slug}"
-
-
-def small_repository(root: Path) -> dict[str, str]:
-    old = "https://github.com/first/words"
-    files = {
-        "pyproject.toml": f'[project.urls]\nRepository = "{old}"\n',
-        "README.md": f"See {old}. Clone {old}.git, not {old}-old or {old}.io or {old}/issues?\n",
-        "_config.yml": f"repository:\n  url: {old} # here\r\n",
-        "book/01.ipynb": json.dumps(
-            {
-                "cells": [
-                    {"source": [f"%pip install git+{old}\n", "print('ä')"]},
-                    {
-                        "source": [
-                            "https://colab.research.google.com/github/first/words/blob/main/x"
-                        ]
-                    },
-                ]
-            },
-            indent=1,
-        ),
-        "other.md": "https://github.com/first/wordsmith https://github.com/second/words\n",
-    }
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(text.encode())
-    (root / "picture.png").write_bytes(b"\x89PNG\0" + old.encode())
-    return files
-
-
-@pytest.mark.parametrize("with_git", [True, False])
-def test_set_repository_there_and_back(tmp_path: Path, with_git: bool) -> None:
-    before = small_repository(tmp_path)
-    if with_git:
-        subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
-
-    changed = set_repository.set_repository(tmp_path, "https://github.com/new-owner/my.book.git/")
-    assert {path.name for path in changed} == set(
-        ["pyproject.toml", "README.md", "_config.yml", "01.ipynb"]
-    )
-    new = "https://github.com/new-owner/my.book"
-    assert set_repository.current(tmp_path) == "new-owner/my.book"
-    old = "https://github.com/first/words"
-    assert (tmp_path / "README.md").read_text(encoding="utf-8") == (
-        f"See {new}. Clone {new}.git, not {old}-old or {old}.io or {new}/issues?\n"
-    )
-    notebook = json.loads((tmp_path / "book/01.ipynb").read_text(encoding="utf-8"))
-    assert notebook["cells"][0]["source"][0] == f"%pip install git+{new}\n"
-    assert "colab.research.google.com/github/new-owner/my.book/" in str(notebook)
-    assert (tmp_path / "picture.png").read_bytes().endswith(old.encode())
-
-    assert set_repository.set_repository(tmp_path, new) == [], "a second call changes nothing"
-    set_repository.set_repository(tmp_path, old)
-    after = {name: (tmp_path / name).read_bytes().decode() for name in before}
-    assert after == before
+    assert after["book/01.md"] == FILES["book/01.md"].replace("first/words", "1-owner/my.book")
+    assert after["_config.yml"] == FILES["_config.yml"].replace(FIRST, new)
+    assert {name for name in FILES if after[name] == FILES[name]} == {"other.md", "picture.png"}
+    assert set_repository(tmp_path, FIRST).returncode == 0
+    assert {name: (tmp_path / name).read_bytes().decode() for name in FILES} == FILES
 
 
 @pytest.mark.parametrize(
     "url",
     [
         "",
-        "github.com/a/b",
         "http://github.com/a/b",
         "git@github.com:a/b.git",
         "https://gitlab.com/a/b",
@@ -157,10 +137,9 @@ def test_set_repository_there_and_back(tmp_path: Path, with_git: bool) -> None:
     ],
 )
 def test_set_repository_refuses_what_is_no_address(url: str, tmp_path: Path) -> None:
-    before = small_repository(tmp_path)
-    with pytest.raises(ValueError, match=r"https://github\.com/OWNER/NAME"):
-        set_repository.set_repository(tmp_path, url)
-    assert {n: (tmp_path / n).read_bytes().decode() for n in before} == before
+    done = set_repository(tmp_path, url)
+    assert done.returncode and done.stderr.endswith("is not like https://github.com/OWNER/NAME\n")
+    assert {name: (tmp_path / name).read_bytes().decode() for name in FILES} == FILES
 
 
 # --- the book --------------------------------------------------------------------------------
@@ -234,50 +213,101 @@ def test_make_alone_lists_every_target() -> None:
         assert any(row.split() == ["make", target, *line.split()] for row in listing), target
 
 
-def cached_book(root: Path) -> Path:
-    (root / "cvae_lib" / "pretrained").mkdir(parents=True)
-    (root / "cvae_lib" / "losses.py").write_text("a = 1\n", encoding="utf-8")
-    (root / "cvae_lib" / "pretrained" / "judge.safetensors").write_bytes(b"weights")
-    (root / "cvae_lib" / "data" / "fashion-mnist").mkdir(parents=True)
-    fresh_cache.refresh(root)
-    cache = root / "_build" / ".jupyter_cache"
-    cache.mkdir()
-    (root / "_build" / ".doctrees").mkdir()
-    (root / "_build" / "html").mkdir()
-    return cache
+@pytest.fixture
+def small_house(tmp_path: Path) -> Path:
+    """A folder with our Makefile, a library, and a built book with an execution cache."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in ("cvae_lib/losses.py", "cvae_lib/pretrained/judge.safetensors", "pyproject.toml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1", encoding="utf-8")
+    assert make(tmp_path, "_build/ground.txt").stdout == ""
+    (tmp_path / "_build" / ".jupyter_cache").mkdir()
+    (tmp_path / "_build" / "html").mkdir()
+    (tmp_path / "_build" / "html" / "index.html").touch()
+    return tmp_path
 
 
-def test_an_unchanged_library_keeps_the_execution_cache(tmp_path: Path) -> None:
-    cache = cached_book(tmp_path)
-    (tmp_path / "cvae_lib" / "records" / "chapters").mkdir(parents=True)
-    (tmp_path / "cvae_lib" / "records" / "chapters" / "01-cpu.json").touch()
-    assert not fresh_cache.refresh(tmp_path)
-    assert cache.is_dir()
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True)
+
+
+def test_an_unchanged_library_keeps_the_execution_cache(small_house: Path) -> None:
+    (small_house / "cvae_lib" / "records" / "chapters").mkdir(parents=True)
+    (small_house / "cvae_lib" / "records" / "chapters" / "01-cpu.json").touch()
+    (small_house / "cvae_lib" / "losses.py").touch()
+    assert make(small_house, "_build/ground.txt").stdout == ""
+    assert (small_house / "_build" / ".jupyter_cache").is_dir()
 
 
 @pytest.mark.parametrize(
-    "what", ["library", "new module", "weights", "new record", "scale", "pictures"]
+    "changed",
+    [
+        "cvae_lib/losses.py",
+        "cvae_lib/new.py",
+        "cvae_lib/pretrained/judge.safetensors",
+        "cvae_lib/records/tea/green-0.json",
+        "CVAE_SCALE",
+        "CVAE_COCO_ROOT",
+        "CVAE_CLIP_WEIGHTS",
+        "CVAE_INCEPTION_WEIGHTS",
+    ],
 )
 def test_a_change_empties_the_execution_cache(
-    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    changed: str, small_house: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("CVAE_SCALE", raising=False)
-    cache = cached_book(tmp_path)
-    if what == "library":
-        (tmp_path / "cvae_lib" / "losses.py").write_text("a = 2\n", encoding="utf-8")
-    elif what == "new module":
-        (tmp_path / "cvae_lib" / "data" / "new.py").touch()
-    elif what == "weights":
-        (tmp_path / "cvae_lib" / "pretrained" / "judge.safetensors").write_bytes(b"others")
-    elif what == "new record":
-        (tmp_path / "cvae_lib" / "records" / "tea").mkdir(parents=True)
-        (tmp_path / "cvae_lib" / "records" / "tea" / "green-0.json").touch()
-    elif what == "scale":
-        monkeypatch.setenv("CVAE_SCALE", "gpu")
+    if "/" in changed:
+        (small_house / changed).parent.mkdir(parents=True, exist_ok=True)
+        (small_house / changed).write_text("2", encoding="utf-8")
     else:
-        (tmp_path / "cvae_lib" / "data" / "fashion-mnist" / "test-1.png").write_bytes(b"png")
-    assert fresh_cache.refresh(tmp_path)
-    assert not cache.exists()
-    assert not (tmp_path / "_build" / ".doctrees").exists()
-    assert (tmp_path / "_build" / "html").is_dir(), "the built book stays until the next one"
-    assert not fresh_cache.refresh(tmp_path)
+        monkeypatch.setenv(changed, "other")
+    assert "every chapter runs anew" in make(small_house, "_build/ground.txt").stdout
+    assert not (small_house / "_build" / ".jupyter_cache").exists()
+    assert (small_house / "_build" / "html").is_dir(), "the built book stays until the next one"
+    assert make(small_house, "_build/ground.txt").stdout == ""
+
+
+def test_an_environment_of_another_folder_is_made_anew(small_house: Path) -> None:
+    activate = small_house / ".venv" / "bin" / "activate"
+    activate.parent.mkdir(parents=True)
+    activate.write_text(f"VIRTUAL_ENV={small_house}/.venv", encoding="utf-8")
+    (small_house / ".venv" / ".installed").touch()
+    assert "Installing" not in make(small_house, "-n", "install").stdout
+    activate.write_text("VIRTUAL_ENV=/where/it/was/.venv", encoding="utf-8")
+    assert "Installing" in make(small_house, "-n", "install").stdout
+
+
+def test_serving_on_a_used_port_is_one_line(small_house: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = make(small_house, "serve", f"PORT={port}")
+    assert done.returncode and done.stderr.splitlines()[0] == (
+        f"make: port {port} cannot be had; name another one: make serve PORT=8001"
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_an_old_python_is_refused_by_name(small_house: Path) -> None:
+    old = small_house / "python3.9"
+    old.write_text("#!/bin/sh\ntest $1 = -V && echo Python 3.9.2 || exit 1\n", encoding="utf-8")
+    old.chmod(0o755)
+    done = make(small_house, "install", f"PYTHON={old}")
+    assert done.returncode and "Python 3.10 or newer is needed" in done.stderr
+    assert "Python 3.9.2" in done.stderr
+
+
+def test_threads_wait_asleep_unless_somebody_says_otherwise() -> None:
+    code = "import os, cvae_lib; print(os.environ['OMP_WAIT_POLICY'])"
+    for given, seen in (({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):
+        environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"} | given
+        told = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+        assert told.strip() == seen
+
+
+def test_the_spelling_is_british_in_notebooks_too(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    american = "colour".replace("u", "")
+    text = f'["The {american}.\\n", "plot(x, {american}=colour)"]'
+    (tmp_path / "a.ipynb").write_text(text, encoding="utf-8")
+    command = [Path(sys.executable).with_name("typos"), "--format", "brief"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert re.findall(r"`(\w+)` should be", done.stdout) == [american]

@@ -1,13 +1,16 @@
 """book/results.md and the chapters' times say what the records say."""
 
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import arms
 import chapter_times
-import chapters
+import execute_book
 import nbformat
 import pytest
 import write_results
+from jupyter_cache import get_cache
 
 from cvae_lib import records
 
@@ -21,19 +24,21 @@ def run(arm: str, seed: int, **metrics: Any) -> dict[str, Any]:
     return {"arm": arm, "seed": seed, "metrics": metrics, "seconds": 1800, "hardware": "abacus"}
 
 
-def tea(monkeypatch: pytest.MonkeyPatch, **more: Any) -> None:
-    entry = write_results.Experiment("Tea", "How hot?", "tea.py", {"heat": "cup.heat"}, **more)
-    monkeypatch.setitem(write_results.EXPERIMENTS, "tea", entry)
+def tea(**more: Any) -> ModuleType:
+    """A script that describes an experiment."""
+    script = ModuleType("tea")
+    entry = arms.Experiment("Tea", "How hot?", {"heat": "cup.heat"}, **more)
+    vars(script).update(EXPERIMENTS={"tea": entry}, ARMS=["t-9", "t-10"])
+    return script
 
 
-def test_an_arm_is_a_row_with_mean_and_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    tea(monkeypatch)
+def test_an_arm_is_a_row_with_mean_and_interval() -> None:
     runs = [
         run("t-10", 0, cup={"heat": 3.0}),
         run("t-9", 0, cup={"heat": 1.0}),
         run("t-9", 1, cup={"heat": 2.0}),
     ]
-    title, about, command, table = write_results.experiment("tea", runs, "https://a.example")
+    title, about, command, table = write_results.experiment("tea", tea(), runs, "https://a.example")
     assert title == "## Tea"
     assert about == "How hot? 3 runs took 1.5 hours in all (abacus)."
     assert command.startswith("`python benchmarks/tea.py --again` ([script](https://a.example/")
@@ -43,20 +48,30 @@ def test_an_arm_is_a_row_with_mean_and_interval(monkeypatch: pytest.MonkeyPatch)
     ]
 
 
-def test_an_experiment_without_an_entry_is_refused() -> None:
-    with pytest.raises(ValueError, match="experiment 'coffee' has records and no entry"):
-        write_results.experiment("coffee", [run("a", 0, heat=1.0)], "")
+def test_an_experiment_without_a_script_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "experiments", lambda: ["coffee"])
+    with pytest.raises(ValueError, match="'coffee' has records and no script"):
+        write_results.page()
 
 
-def test_an_arm_or_a_number_that_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    tea(monkeypatch, arms={"green": "green tea"})
-    with pytest.raises(ValueError, match="does not describe: \\['black'\\]"):
-        write_results.experiment("tea", [run("black", 0, cup={"heat": 1.0})], "")
-    with pytest.raises(ValueError, match="no record has the numbers of heat"):
-        write_results.experiment("tea", [run("green", 0, cold=1.0)], "")
-    with pytest.raises(ValueError, match=r"'cup\.heat' stands in 1 of 2 runs"):
-        runs = [run("green", 0, cup={"heat": 1.0}), run("green", 1)]
-        write_results.experiment("tea", runs, "")
+def test_an_arm_or_a_number_that_is_missing_is_refused() -> None:
+    script = tea(arms={"green": "green tea"})
+    for runs, message in (
+        ([run("black", 0, cup={"heat": 1.0})], "does not describe its arms \\['black'\\]"),
+        ([run("green", 0, cold=1.0)], "no record has the numbers of heat"),
+        (
+            [run("green", 0, cup={"heat": 1.0}), run("green", 1)],
+            r"'cup\.heat' stands in 1 of 2 runs",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            write_results.experiment("tea", script, runs, "")
+
+
+@pytest.mark.parametrize("name", ["conditioning", "photos", "scenes", "busy"])
+def test_every_arm_is_described(name: str) -> None:
+    script = pytest.importorskip(name)
+    assert script.EXPERIMENTS[name].arms.keys() == script.ARMS.keys()
 
 
 # --- the chapters' times ---------------------------------------------------------------------
@@ -79,7 +94,6 @@ GPU = {"chapter": "04_a", "scale": "gpu", "device": "cuda", "seconds": 45, "hard
             [CPU | {"threads": 1, "hardware": "AMD EPYC, 1 thread"}, GPU],
             "1 min 53 s on 1 CPU core (AMD EPYC); 45 s on a GPU (NVIDIA T4).",
         ),
-        ([GPU], "not measured on a CPU; 45 s on a GPU (NVIDIA T4)."),
     ],
 )
 def test_a_time_is_told_as_measured(runs: list[dict[str, Any]], text: str) -> None:
@@ -100,27 +114,53 @@ def test_only_the_time_is_rewritten(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path.parent.mkdir()
     path.write_text(before, encoding="utf-8")
     monkeypatch.setattr(chapter_times, "ROOT", tmp_path)
-    monkeypatch.setattr(chapter_times, "kept", lambda: [GPU])
+    cpu = CPU | {"threads": 1, "hardware": "AMD EPYC, 1 thread"}
+    monkeypatch.setattr(chapter_times, "kept", lambda: [cpu, GPU])
+    monkeypatch.setattr(chapter_times, "keep", lambda path, cache: None)
     for _ in range(2):
         chapter_times.main()
-        after = before.replace(
-            "not measured yet", "not measured on a CPU; 45 s on a GPU (NVIDIA T4)"
-        )
+        time = "1 min 53 s on 1 CPU core (AMD EPYC); 45 s on a GPU (NVIDIA T4)"
+        after = before.replace("not measured yet", time)
         assert path.read_text(encoding="utf-8") == after
     path.write_text("[]", encoding="utf-8")
     with pytest.raises(SystemExit, match=r"04_a\.ipynb has 0 lines"):
         chapter_times.main()
 
 
-def test_a_chapters_time_is_that_of_its_cells(tmp_path: Path) -> None:
-    cells = [
-        nbformat.v4.new_markdown_cell("# Tea"),
-        nbformat.v4.new_code_cell("import time"),
-        nbformat.v4.new_code_cell("time.sleep(0.3)"),
-        nbformat.v4.new_code_cell(""),
-    ]
-    path = tmp_path / "01_tea.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
-    before = path.read_bytes()
-    assert 0.3 <= chapters.run(path) < 30
-    assert path.read_bytes() == before
+def chapter(folder: Path, name: str, code: str) -> Path:
+    cell = nbformat.v4.new_code_cell(code)
+    path = folder / f"{name}.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    return path
+
+
+def test_chapters_are_executed_once_and_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache = get_cache(tmp_path / "cache")
+    tea = chapter(tmp_path, "01_tea", "import time; time.sleep(0.3); 'green'")
+    wrong = chapter(tmp_path, "02_wrong", "1 / 0")
+    before = tea.read_bytes()
+    assert not execute_book.execute([tea, wrong], 2, False, 60, cache)
+    out, err = capsys.readouterr()
+    assert "02_wrong.ipynb: CellExecutionError" in err and "division by zero" in err
+    assert out.startswith("01_tea: ") and tea.read_bytes() == before
+    assert execute_book.execute([tea], 2, False, 60, cache) and capsys.readouterr().out == ""
+    _, merged = cache.merge_match_into_notebook(nbformat.read(tea, 4))
+    assert merged.cells[0].outputs[0]["data"]["text/plain"] == "'green'"
+
+    monkeypatch.setattr(records, "FOLDER", tmp_path / "records")
+    (tmp_path / "records").mkdir()
+    chapter_times.keep(tea, cache)
+    assert records.experiments() == [], "two at a time measure nothing"
+    assert execute_book.execute([tea], 1, True, 60, cache)
+    chapter_times.keep(tea, cache)
+    (kept,) = records.runs("chapters")
+    assert kept["chapter"] == "01_tea" and 0.3 <= kept["seconds"] < 30
+
+
+def test_the_longest_chapter_starts_first() -> None:
+    name = "11_scaling"
+    (kept,) = (run["seconds"] for run in chapter_times.kept() if run["chapter"] == name)
+    assert execute_book.length(Path(f"{name}.ipynb")) == kept
+    assert execute_book.length(Path("99_new.ipynb")) == float("inf")

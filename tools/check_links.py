@@ -8,7 +8,6 @@ Addresses on other machines are `make linkcheck`'s business.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,38 +19,32 @@ ADDRESS = (".png", ".svg", ".jpg", ".jpeg", ".gif", ".webp")
 
 
 class Page(HTMLParser):
-    """The links, anchors and pictures of one page."""
+    """The links, anchors and pictures without alt text of one page; (line, address) each."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.links: list[tuple[int, str]] = []
-        self.anchors: set[str] = set()
-        self.silent: list[tuple[int, str]] = []  # pictures without alt text
+        self.anchors = {"", "top"}
+        self.silent: list[tuple[int, str]] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        self.anchors.update(given[key] for key in ("id", "name") if given.get(key))
+        given = {name: (value or "").strip() for name, value in attrs}
+        self.anchors.update(given[key] for key in ("id", "name") if key in given)
         line = self.getpos()[0]
         if LINKS.get(tag) in given:
-            self.links.append((line, given[LINKS[tag]].strip()))
-        alt = given.get("alt", "").strip()
-        if tag == "img" and (not alt or alt.lower().endswith(ADDRESS)):
+            self.links.append((line, given[LINKS[tag]]))
+        alt = given.get("alt", "").lower()
+        if tag == "img" and (not alt or alt.endswith(ADDRESS)):
             self.silent.append((line, given.get("src", "")))
 
 
 def check(build: Path) -> list[str]:
-    """One line for each fault of the pages that can be reached from index.html, sorted.
-
-    Raises:
-        ValueError: if there is no index.html.
-    """
+    """One line for each fault of the pages that can be reached from index.html, sorted."""
     build = build.resolve()
-    start = build / "index.html"
-    if not start.is_file():
-        raise ValueError(f"no index.html in {build}: 'make book' builds the book")
-    pages: dict[Path, Page] = {}
     faults: set[str] = set()
+    pages: dict[Path, Page] = {}
+    queue = [build / "index.html"]
 
     def page(path: Path) -> Page:
         if path not in pages:
@@ -59,14 +52,12 @@ def check(build: Path) -> list[str]:
             queue.append(path)
         return pages[path]
 
-    queue: list[Path] = []
-    page(start)
     while queue:
         path = queue.pop()
         name = path.relative_to(build).as_posix()
-        for line, source in pages[path].silent:
+        for line, source in page(path).silent:
             faults.add(f"{name}:{line}: picture without alt text: {source}")
-        for line, link in pages[path].links:
+        for line, link in page(path).links:
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:
                 continue
@@ -75,23 +66,10 @@ def check(build: Path) -> list[str]:
             target = target / "index.html" if target.is_dir() else target
             if not target.is_relative_to(build) or not target.is_file():
                 faults.add(f"{name}:{line}: no such file: {link}")
-            elif target.suffix == ".html":
-                anchor = unquote(parts.fragment)
-                if anchor not in page(target).anchors | {"", "top"}:
-                    faults.add(f"{name}:{line}: no such anchor: {link}")
+            elif target.suffix == ".html" and unquote(parts.fragment) not in page(target).anchors:
+                faults.add(f"{name}:{line}: no such anchor: {link}")
     return sorted(faults)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("build", type=Path, help="the folder with index.html")
-    try:
-        faults = check(parser.parse_args().build)
-    except ValueError as error:
-        parser.error(str(error))
-    if faults:
-        sys.exit("\n".join(faults))
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit("\n".join(check(Path(sys.argv[1]))) or None)

@@ -1,0 +1,77 @@
+"""Execute the chapters, longest first, into the cache from which the book is built.
+
+python tools/execute_book.py --jobs 2                            # those that the cache lacks
+python tools/execute_book.py --jobs 1 --again 04_training_a_vae  # one anew, with all cores
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from jupyter_cache.executors.utils import single_nb_execution
+
+ROOT = Path(__file__).resolve().parent.parent
+# a kernel else warns that it speaks plain text with this process
+run = partial(single_nb_execution, allow_errors=False, extra_arguments=["--log-level=ERROR"])
+
+
+def length(path: Path) -> float:
+    """Seconds that a chapter took when last recorded; infinitely many if it never was."""
+    record = ROOT / "cvae_lib" / "records" / "chapters" / f"{path.stem}-cpu.json"
+    return json.loads(record.read_text("utf-8"))["seconds"] if record.exists() else float("inf")
+
+
+def execute(paths: list[Path], jobs: int, again: bool, timeout: int, cache: Any) -> bool:
+    """Execute notebooks, ``jobs`` at a time, and cache them; True if none of them failed."""
+    known = {record.hashkey for record in cache.list_cache_records()}
+    pool, running, sound = ThreadPoolExecutor(jobs), {}, True
+    for path in sorted(paths, key=length, reverse=True):
+        notebook = nbformat.read(path, 4)
+        if again or cache.create_hashed_notebook(notebook)[1] not in known:
+            running[pool.submit(run, notebook, str(path.parent), timeout)] = path
+    for done in as_completed(running):
+        path, error = running[done], done.exception() or done.result().err
+        if error:
+            sound = False
+            print(f"{path.name}: {type(error).__name__}\n{error}", file=sys.stderr, flush=True)
+        else:
+            data = {"execution_seconds": done.result().time, "jobs": jobs}
+            bundle = CacheBundleIn(done.result().nb, str(path), data=data)
+            cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+            print(f"{path.stem}: {done.result().time:.0f} s", flush=True)
+    return sound
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("chapters", nargs="*", default=["[0-9]*"], help="all of them if none")
+    parser.add_argument("--jobs", type=int, default=2, help="chapters at a time; they share cores")
+    parser.add_argument("--again", action="store_true", help="also those that the cache has")
+    given = parser.parse_args()
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a busy machine then costs less
+    if given.jobs > 1:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // given.jobs)))
+    paths = [path for name in given.chapters for path in (ROOT / "book").glob(f"{name}.ipynb")]
+    if len(paths) < len(given.chapters):
+        parser.error(f"not all of {', '.join(given.chapters)} are chapters in {ROOT / 'book'}")
+    timeout = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["execute"]["timeout"]
+    cache = get_cache(ROOT / "_build" / ".jupyter_cache")
+    try:
+        sys.exit(not execute(paths, given.jobs, given.again, timeout, cache))
+    except KeyboardInterrupt:
+        os._exit(130)  # the kernels end with this process; to wait would finish their chapters
+
+
+if __name__ == "__main__":
+    main()
