@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from cvae_lib import records
+from cvae_lib.pretrained import library_commit
 
 Columns = dict[str, str]  # a heading → where its number stands in a record, levels joined by "."
 
@@ -53,6 +54,11 @@ def run_missing(
             result = run(arm, seed)
             records.write_run(experiment, name, result)
             print(name, result["metrics"], flush=True)
+
+
+def commit() -> dict[str, str]:
+    """What a checkpoint must say to be taken up: that it is of this code."""
+    return {"library_commit": library_commit()}
 
 
 def seed_by_seed(experiment: str, seeds: dict[str, range]) -> Iterable[tuple[str, str, int]]:

@@ -129,10 +129,12 @@ def run(
     arm: str, seed: int, train: ImageSet, valid: ImageSet, test: ImageSet, resume: bool = True
 ) -> dict[str, Any]:
     """Train and measure one model; its weights go to runs/, what it measured is returned."""
-    config = TrainConfig(epochs=EPOCHS, schedule="constant", seed=seed)
+    config = TrainConfig(epochs=EPOCHS, schedule="constant", seed=seed, precision="float32")
     model = build(arm, seed)
     checkpoint = WEIGHTS / f"{arm}-{seed}.checkpoint"
-    history = fit(model, train, valid, config, checkpoint=checkpoint, resume=resume)
+    history = fit(
+        model, train, valid, config, checkpoint=checkpoint, resume=resume, about=arms.commit()
+    )
     halves = {k: v.half().contiguous() for k, v in model.state_dict().items()}
     content = safetensors.torch.save(halves)
     (WEIGHTS / f"{arm}-{seed}.safetensors").write_bytes(content)

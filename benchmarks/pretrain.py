@@ -3,7 +3,8 @@
     python benchmarks/pretrain.py                        # all of them, judges first
     python benchmarks/pretrain.py fashion-concat-sigma   # one
 
-A run that is stopped goes on where it was; its checkpoints lie in runs/.
+A run that is stopped goes on where it was; its checkpoints lie in runs/. Only committed code makes
+weights to publish, and a checkpoint of another commit is not taken up.
 """
 
 from __future__ import annotations
@@ -139,6 +140,7 @@ def main(names: list[str]) -> None:
             train,
             valid,
             checkpoint=Path("runs") / f"{name}.safetensors",
+            about={"library_commit": commit},
             on_epoch=lambda row: print({k: round(v, 3) for k, v in row.items()}, flush=True),
         )
         test = recipe_data(name, "test")

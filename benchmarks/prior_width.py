@@ -17,7 +17,7 @@ from cvae_lib import metrics, records
 from cvae_lib.data import fashion_mnist
 from cvae_lib.latent import fit_prior
 from cvae_lib.measure import measure_samples
-from cvae_lib.pretrained import load_pretrained
+from cvae_lib.pretrained import library_commit, load_pretrained
 
 MODEL = "fashion-concat-sigma"
 WIDTHS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
@@ -51,6 +51,7 @@ def main() -> None:
     chosen = max(row["width"] for row in rows if row["class_agreement"] >= target)
     print(f"chosen width: {chosen}")
     result = {"model": MODEL, "real_agreement": target, "rows": rows, "chosen": chosen}
+    result |= {"library_commit": library_commit()}
     records.write_run("prior-width", MODEL, result)
 
 

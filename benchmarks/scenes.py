@@ -103,9 +103,18 @@ def run(name: str, seed: int, resume: bool = True) -> dict[str, Any]:
     valid = scenes("valid", VALID_IMAGES, size, encoder=encoder)
     torch.manual_seed(seed)
     model = TextConditionalVAE(size, arm.latent_dim, encoder.dim, arm.conditioning, width=WIDTH)
-    config = TrainConfig(epochs=EPOCHS, batch_size=BATCH_SIZE, lr=LR, beta=arm.beta, seed=seed)
+    config = TrainConfig(
+        epochs=EPOCHS,
+        batch_size=BATCH_SIZE,
+        lr=LR,
+        beta=arm.beta,
+        seed=seed,
+        precision="float32",
+    )
     checkpoint = Path("runs") / EXPERIMENT / f"{name}-{seed}.safetensors"
-    history = fit(model, train, valid, config, checkpoint=checkpoint, resume=resume)
+    history = fit(
+        model, train, valid, config, checkpoint=checkpoint, resume=resume, about=arms.commit()
+    )
     fit_text_prior(model, train, seed=seed)
     test = joined(
         scenes("test", TEST_IMAGES, size, encoder=encoder),

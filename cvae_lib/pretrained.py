@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -101,46 +102,46 @@ RECIPES = {
     "fashion-judge": Recipe(
         "the classifier that judges drawn pictures",
         FashionJudge,
-        TrainConfig(epochs=16, batch_size=128, lr=2e-3, seed=0),
+        TrainConfig(epochs=16, batch_size=128, lr=2e-3, seed=0, precision="float32"),
         judge_objective,
     ),
     "scenes-judge": Recipe(
         "the reader of scenes that judges drawn ones",
         SceneJudge,
-        TrainConfig(epochs=4, batch_size=64, lr=2e-3, seed=0),
+        TrainConfig(epochs=4, batch_size=64, lr=2e-3, seed=0, precision="float32"),
         scene_judge_objective,
         scenes=True,
     ),
     "fashion-concat": Recipe(
         "the article's concat CVAE, binary cross-entropy",
         models.ConcatConditionalVAE,
-        TrainConfig(epochs=40, seed=0),
+        TrainConfig(epochs=40, seed=0, precision="float32"),
     ),
     "fashion-concat-sigma": Recipe(
         "the concat CVAE with the optimal σ and a prior fitted per class",
         lambda: models.ConcatConditionalVAE(likelihood="optimal-sigma", prior_components=5),
-        TrainConfig(epochs=40, seed=0),
+        TrainConfig(epochs=40, seed=0, precision="float32"),
         prior_width=0.8,  # chosen on the validation images: benchmarks/prior_width.py
     ),
     "fashion-additive": Recipe(
         "the article's additive CVAE, binary cross-entropy",
         models.AdditiveConditionalVAE,
-        TrainConfig(epochs=40, seed=0),
+        TrainConfig(epochs=40, seed=0, precision="float32"),
     ),
     "fashion-film": Recipe(
         "the FiLM CVAE of the conditioning experiment, seed 0: it hardly hears its label",
         models.FilmConditionalVAE,
-        TrainConfig(epochs=10, schedule="constant", seed=0),
+        TrainConfig(epochs=10, schedule="constant", seed=0, precision="float32"),
     ),
     "fashion-vae": Recipe(
         "the same VAE without a label, binary cross-entropy",
         models.VAE,
-        TrainConfig(epochs=40, seed=0),
+        TrainConfig(epochs=40, seed=0, precision="float32"),
     ),
     "scenes-film": Recipe(
         "any sentence about shapes to a scene of 64 pixels, its text hashed, through FiLM",
         lambda: TextConditionalVAE(64, 64, 512, "film", width=16),
-        TrainConfig(epochs=20, batch_size=64, lr=2e-3, beta=3.0, seed=0),
+        TrainConfig(epochs=20, batch_size=64, lr=2e-3, beta=3.0, seed=0, precision="float32"),
         prior_width=1.0,
         scenes=True,
     ),
@@ -203,14 +204,15 @@ def train_recipe(
         config: replaces the recipe's.
         checkpoint: file to resume from and to write; in the end it holds the finished model, with
             its fitted prior, for `load_checkpoint`. Resuming a finished run changes nothing.
-        options: passed on to `fit`: resume, progress, on_epoch.
+        options: passed on to `fit`: resume, progress, on_epoch, about.
     """
     recipe = recipe_of(name)
     config = config or recipe.config
     torch.manual_seed(config.seed)
     model = recipe.build().to(device)
     if isinstance(model, TextConditionalVAE):
-        options = {"about": about_encoder(text_encoder(name)), **options}
+        about = about_encoder(text_encoder(name)) | options.get("about", {})
+        options = {**options, "about": about}
     history = fit(
         model,
         train_set,
@@ -290,7 +292,13 @@ def publish(
     commit: str,
     folder: Path = FOLDER,
 ) -> dict[str, Any]:
-    """Write weights (float16) and record of ``name``; the metrics are those of the written file."""
+    """Write weights (float16) and record of ``name``; the metrics are those of the written file.
+
+    Raises:
+        ValueError: unless ``commit`` names a commit: nobody could train these weights again.
+    """
+    if not re.fullmatch("[0-9a-f]{40}", commit):
+        raise ValueError(f"weights of {commit!r} are not published: commit first, then train")
     halves = {
         k: (v.half() if v.is_floating_point() else v).cpu().contiguous()
         for k, v in model.state_dict().items()
@@ -305,6 +313,7 @@ def publish(
         "weights_sha256": hashlib.sha256(content).hexdigest(),
         **(about_encoder(text_encoder(name)) if isinstance(model, TextConditionalVAE) else {}),
         "config": asdict(config),
+        "machine": history.settings,
         "prior_width": recipe_of(name).prior_width,
         "data": {
             "train_images": len(train_set),
@@ -366,6 +375,7 @@ def provenance(config: TrainConfig, history: History) -> dict[str, Any]:
     """What every record of an experiment says of its run, beside what it measured."""
     return {
         "config": asdict(config),
+        "machine": history.settings,
         "history": [
             {k: v for k, v in row.items() if k != "images_per_second"} for row in history.rows
         ],
@@ -377,15 +387,17 @@ def provenance(config: TrainConfig, history: History) -> dict[str, Any]:
 
 
 def library_commit() -> str:
-    """The commit this library was run from; "unknown" outside a git checkout."""
+    """The commit this library was run from; "… with changes"; "unknown" outside a checkout."""
+
+    def git(*words: str) -> str:
+        found = subprocess.run(
+            ["git", *words], cwd=FOLDER, capture_output=True, text=True, check=True
+        )
+        return found.stdout.strip()
+
     try:
-        return subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
+        changes = git("status", "--porcelain", "--", "../*.py", "../../benchmarks/*.py")
+        return git("rev-parse", "HEAD") + (" with changes" if changes else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
