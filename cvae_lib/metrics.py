@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -137,54 +136,6 @@ def _by_batch(
         raise ValueError("there are no images to judge")
     with evaluating(judge):
         return torch.cat([look(batch) for batch in images.split(size)])
-
-
-def obedience(
-    drawn: Sequence[Sequence[dict[str, Any]]],
-    asked: Sequence[Sequence[Any]],
-    position: bool = True,
-) -> dict[str, float]:
-    """How far pictures show what their texts asked for, each a mean over the pictures.
-
-    A picture of n asked things is judged by its n surest things.
-
-    Args:
-        drawn: for each picture what a judge sees: things of all colours with "presence", "shape",
-            "colour", "row" and "column", the surest first (`SceneJudge.read`).
-        asked: for each picture the n things of its text, with these names as attributes
-            (`cvae_lib.data.Thing`).
-        position: whether the texts say where the things are.
-
-    Returns:
-        "colour", "shape", "position": the share of the n asked colours (shapes, places) that are
-        there; "count": whether exactly n things are present; "all": whether the count is right and
-        every asked thing is there, of its colour, shape and place at once.
-
-    Raises:
-        ValueError: for no pictures, or unequal numbers of pictures and texts.
-    """
-    if not drawn or len(drawn) != len(asked):
-        raise ValueError(f"need as many pictures as texts, got {len(drawn)} and {len(asked)}")
-    keys: dict[str, tuple[str, ...]] = {"colour": ("colour",), "shape": ("shape",)}
-    if position:
-        keys["position"] = ("row", "column")
-    whole = sum(keys.values(), ())
-    sums = dict.fromkeys([*keys, "count", "all"], 0.0)
-    for seen, wanted in zip(drawn, asked, strict=True):
-        surest = seen[: len(wanted)]
-        for name, key in keys.items():
-            sums[name] += _shared(surest, wanted, key) / len(wanted)
-        count = sum(thing["presence"] > 0.5 for thing in seen) == len(wanted)
-        sums["count"] += count
-        sums["all"] += count and _shared(surest, wanted, whole) == len(wanted)
-    return {name: total / len(drawn) for name, total in sums.items()}
-
-
-def _shared(a: Sequence[dict[str, Any]], b: Sequence[Any], keys: tuple[str, ...]) -> int:
-    """How many things seen and asked for pair up by their values of ``keys``."""
-    left = Counter(tuple(thing[k] for k in keys) for thing in a)
-    right = Counter(tuple(getattr(thing, k) for k in keys) for thing in b)
-    return (left & right).total()
 
 
 def diversity(x: Tensor, labels: Tensor) -> float:

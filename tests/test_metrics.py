@@ -9,7 +9,6 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from cvae_lib.data import Thing
 from cvae_lib.metrics import (
     bits_per_dim,
     class_agreement,
@@ -19,7 +18,6 @@ from cvae_lib.metrics import (
     knn_probe,
     linear_probe,
     mse,
-    obedience,
     psnr,
     sse,
     ssim,
@@ -348,64 +346,6 @@ def test_only_the_neighbours_see_classes_that_no_line_parts(generator: torch.Gen
     parts = latents[:1000], labels[:1000], latents[1000:], labels[1000:]
     assert knn_probe(*parts) > 0.95 > 0.7 > linear_probe(*parts)
     assert knn_probe(*parts, neighbours=1) != knn_probe(*parts, neighbours=50)
-
-
-# Obedience: what a judge of scenes sees against what a text asked for.
-
-
-def thing(colour: str, shape: str, row: int = 0, column: int = 0, presence: float = 0.9) -> dict:
-    return {
-        "colour": colour, "shape": shape, "row": row, "column": column, "presence": presence,
-    }  # fmt: skip
-
-
-def asked(colour: str, shape: str, row: int = 0, column: int = 0) -> Thing:
-    return Thing(shape, colour, "small", row, column, 0.5, 0.5)
-
-
-@pytest.mark.parametrize(
-    ("drawn", "expected"),
-    [
-        ([thing("red", "circle")], {"colour": 1, "shape": 1, "position": 1, "count": 1, "all": 1}),
-        ([thing("blue", "circle")], {"colour": 0, "shape": 1, "position": 1, "count": 1, "all": 0}),
-        ([thing("red", "star")], {"colour": 1, "shape": 0, "position": 1, "count": 1, "all": 0}),
-        (
-            [thing("red", "circle", 2)],
-            {"colour": 1, "shape": 1, "position": 0, "count": 1, "all": 0},
-        ),
-        (
-            [thing("red", "circle"), thing("blue", "star", presence=0.8)],
-            {"colour": 1, "shape": 1, "position": 1, "count": 0, "all": 0},
-        ),
-        (
-            [thing("red", "circle", presence=0.4)],
-            {"colour": 1, "shape": 1, "position": 1, "count": 0, "all": 0},
-        ),
-    ],
-)
-def test_obedience_to_a_text_of_one_thing(drawn: list[dict], expected: dict[str, float]) -> None:
-    assert obedience([drawn], [[asked("red", "circle")]]) == expected
-
-
-def test_obedience_sees_that_colours_are_swapped() -> None:
-    wanted = [asked("red", "circle"), asked("blue", "star", 1)]
-    swapped = [thing("blue", "circle"), thing("red", "star", 1)]
-    score = obedience([swapped], [wanted])
-    assert score == {"colour": 1, "shape": 1, "position": 1, "count": 1, "all": 0}
-    half = obedience([[thing("red", "circle"), thing("green", "star")]], [wanted])
-    assert half["colour"] == 0.5 and half["position"] == 0.5
-
-
-def test_obedience_without_places_is_a_mean_over_pictures() -> None:
-    wanted = [[asked("red", "circle")], [asked("red", "circle")]]
-    drawn = [[thing("red", "circle", 2)], [thing("red", "ring")]]
-    score = obedience(drawn, wanted, position=False)
-    assert score == {"colour": 1, "shape": 0.5, "count": 1, "all": 0.5}
-
-
-def test_obedience_needs_a_text_for_each_picture() -> None:
-    with pytest.raises(ValueError, match="as many pictures as texts, got 1 and 2"):
-        obedience([[]], [[], []])
 
 
 def test_a_thumbnail_keeps_means_and_loses_detail(generator: torch.Generator) -> None:
