@@ -23,7 +23,7 @@ def check_images(
     x: Tensor | np.ndarray, shape: Sequence[int | None] = (None, None, None), name: str = "images"
 ) -> Tensor:
     """Images, float (B, C, H, W) in [0, 1]; ``shape`` is (C, H, W), with None where any will do."""
-    x = _as_tensor(x, f"{name} must be a tensor or an array")
+    x = as_tensor(x, f"{name} must be a tensor or an array")
     if x.ndim != 4 or any(w not in (None, n) for w, n in zip(shape, x.shape[1:], strict=True)):
         sides = ", ".join(str(w or side) for w, side in zip(shape, "CHW", strict=True))
         raise ValueError(f"{name} must be float (B, {sides}) in [0, 1], got {_describe(x)}")
@@ -54,7 +54,7 @@ def check_labels(
     labels: Tensor | np.ndarray | Sequence[int], classes: int | None, count: int | None = None
 ) -> Tensor:
     """``count`` labels 0 … ``classes`` − 1 (None: any) of any integer type, as int64 (N,)."""
-    x = _as_tensor(labels, "labels must be a tensor, an array or a list of whole numbers")
+    x = as_tensor(labels, "labels must be a tensor, an array or a list of whole numbers")
     whole = "int" in str(x.dtype) or not x.numel()  # an empty list is taken for floats
     if x.ndim != 1 or count not in (None, len(x)) or not whole:
         wanted, came = "N" if count is None else count, f"{x.dtype} {tuple(x.shape)}"
@@ -108,7 +108,8 @@ def evaluating(model: object) -> Iterator[None]:
             layer.training = True
 
 
-def _as_tensor(value: Any, wanted: str) -> Tensor:
+def as_tensor(value: Any, wanted: str) -> Tensor:
+    """A tensor of an array or of nested lists of numbers; ``wanted`` opens the error."""
     try:  # copied, whatever strides it has
         return value if isinstance(value, Tensor) else torch.from_numpy(np.array(value, order="C"))
     except (TypeError, ValueError):

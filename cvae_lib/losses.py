@@ -91,14 +91,15 @@ def gaussian_kl_monte_carlo(
 
 
 def reparameterize(mu: Tensor, logvar: Tensor, generator: Generator | None = None) -> Tensor:
-    """Draw z = μ + σ·ε with ε ~ N(0, I): differentiable in μ and log σ², any shape."""
+    """Draw z = μ + σ·ε with ε ~ N(0, I): differentiable in μ and log σ², of any one shape."""
+    logvar = _fitting("logvar", logvar, mu)
     noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
-    return mu + torch.exp(0.5 * logvar) * noise
+    return mu + _exp(0.5 * logvar) * noise
 
 
 def binarise(x: Tensor, generator: Generator | None = None) -> Tensor:
     """Draw each pixel as 0 or 1 with probability ``x``: one draw of dynamic binarisation."""
-    return torch.bernoulli(x, generator=generator)
+    return torch.bernoulli(check_unit(x, "x").clamp(0, 1), generator=generator)
 
 
 class Elbo(NamedTuple):

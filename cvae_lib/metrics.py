@@ -102,11 +102,11 @@ def frechet_distance(features_a: Tensor, features_b: Tensor) -> float:
     ‖μ_a − μ_b‖² + tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½), in float64 (Heusel et al. 2017, eq. 6). It is
     biased upwards for few samples: compare only values taken with the same N and M.
     """
-    for name, features in (("features_a", features_a), ("features_b", features_b)):
+    a, b = torch.as_tensor(features_a).double(), torch.as_tensor(features_b).double()
+    for name, features in (("features_a", a), ("features_b", b)):
         if features.ndim != 2 or len(features) < 2:
             raise ValueError(f"{name} must be (N, D) with N ≥ 2, got {tuple(features.shape)}")
         check_finite(features.cpu(), f"value of {name}")
-    a, b = features_a.double(), features_b.double()
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"sets need one number of features, got {a.shape[1]} and {b.shape[1]}")
     shift = (a.mean(0) - b.mean(0)).square().sum()
@@ -149,6 +149,7 @@ def diversity(x: Tensor, labels: Tensor) -> float:
     Every label counts by its share of the examples, and must have two (else ValueError). Computed
     as twice the variance, summed over dimensions.
     """
+    x = torch.as_tensor(x)
     labels = check_labels(labels, None, len(x)).to(x.device)
     total = 0.0
     for label in labels.unique():
@@ -193,9 +194,9 @@ def _probe(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler  # seconds to import: for probes alone
 
-    probe = make_pipeline(StandardScaler(), classifier)
-    probe.fit(train.cpu(), check_labels(train_labels, None, len(train)).cpu())
-    return float(probe.score(test.cpu(), check_labels(test_labels, None, len(test)).cpu()))
+    known = torch.as_tensor(train).cpu(), check_labels(train_labels, None, len(train)).cpu()
+    unseen = torch.as_tensor(test).cpu(), check_labels(test_labels, None, len(test)).cpu()
+    return float(make_pipeline(StandardScaler(), classifier).fit(*known).score(*unseen))
 
 
 def obedience(

@@ -39,7 +39,7 @@ def plot_grid(
         raise ValueError(f"need pictures of 1 or 3 channels, got {tuple(images.shape)}")
     columns = whole_number("columns", min(len(images), 10) if columns is None else columns, 1)
     rows = -(-len(images) // columns)
-    titles, row_titles = list(titles or []), list(row_titles or [])
+    titles, row_titles = list(map(str, titles or [])), list(map(str, row_titles or []))
     if titles and len(titles) not in (len(images), columns):
         wanted = f"{len(images)} images or {columns} columns: give one for each"
         raise ValueError(f"{len(titles)} titles for {wanted}")
@@ -108,7 +108,7 @@ def plot_bars(
     axis.set_xticks(places, list(values), parse_math=False)
     axis.bar_label(bars, fmt="%.4g", padding=3)
     axis.margins(y=0.15)
-    axis.set_ylabel(ylabel)
+    axis.set_ylabel(ylabel, parse_math=False)
     axis.spines[["top", "right"]].set_visible(False)
     return _finished(figure)
 
