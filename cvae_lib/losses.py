@@ -92,9 +92,9 @@ def gaussian_kl_monte_carlo(
 
 def reparameterize(mu: Tensor, logvar: Tensor, generator: Generator | None = None) -> Tensor:
     """Draw z = μ + σ·ε with ε ~ N(0, I): differentiable in μ and log σ², of any one shape."""
-    logvar = _fitting("logvar", logvar, mu)
+    sigma = _exp(0.5 * _fitting("logvar", logvar, mu))
     noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
-    return mu + _exp(0.5 * logvar) * noise
+    return mu + sigma * noise
 
 
 def binarise(x: Tensor, generator: Generator | None = None) -> Tensor:
@@ -161,15 +161,13 @@ def log_weights(
 
 
 def importance_weighted_bound(log_w: Tensor) -> Tensor:
-    """log of the mean of K weights, (K, B) → (B,) nats: at most log p(x), on average.
-
-    Source: Burda et al. 2016, eq. 8.
-    """
+    """log of the mean weight, (K, B) → (B,) nats: bounds log p(x) (Burda et al. 2016, eq. 8)."""
     return torch.logsumexp(log_w, dim=0) - math.log(len(log_w))
 
 
 def active_units(mu: Tensor, threshold: float = 0.01) -> int:
     """Count dimensions whose mean varies, Var(μ_d) > threshold (Burda et al. 2016, section 5.2)."""
+    mu = torch.as_tensor(mu)
     if mu.ndim != 2 or len(mu) < 2:
         raise ValueError(f"mu must be (N, D) of at least 2 examples, got {tuple(mu.shape)}")
     return int((mu.var(dim=0) > threshold).sum())

@@ -163,8 +163,7 @@ def diversity(x: Tensor, labels: Tensor) -> float:
 def bits_per_dim(nats: float, dims: int, levels: int = 1) -> float:
     """−log p of ``nats`` over ``dims`` dimensions, in bits per dimension.
 
-    Of a density the ``levels`` of grey in [0, 1] count as wide as 1 / levels each, which adds
-    log₂ levels; a probability has 1.
+    For a density give the ``levels`` of grey in [0, 1]: each is 1 / levels wide, which adds log₂.
     """
     if dims < 1 or levels < 1:
         raise ValueError(f"dims and levels must be at least 1, got {dims} and {levels}")
