@@ -235,7 +235,7 @@ def test_a_path_may_begin_with_a_tilde(
 def test_train_keeps_the_finished_model_with_its_prior(trained: str) -> None:
     model = load_checkpoint(trained)
     assert model.likelihood == "optimal-sigma" and not model.training
-    assert model.prior_mean.any(), "sample would draw from N(0, I)"
+    assert model.prior.mean.any(), "sample would draw from N(0, I)"
 
 
 def test_train_tells_and_goes_on(tmp_path: Path, capsys: Captured) -> None:
