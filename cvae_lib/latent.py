@@ -30,7 +30,9 @@ def encode_set(
     if not len(data):
         raise ValueError("there is nothing to encode: the set has no images")
     device = next(model.parameters()).device
-    size = batch_size or (1000 if isinstance(data, ImageSet) else 100)
+    size = 1000 if isinstance(data, ImageSet) else 100
+    if batch_size is not None:
+        size = whole_number("batch_size", batch_size, at_least=1)
     with evaluating(model):
         pairs = [
             model.encode(to_unit(images), conditions)
