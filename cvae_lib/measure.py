@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cvae_lib import losses, metrics, models
-from cvae_lib.data.pixels import to_unit
-from cvae_lib.data.sets import CaptionedSet, ImageSet
+from cvae_lib.data.sets import CaptionedSet, ImageSet, to_unit
 from cvae_lib.data.shapes import Scene
 from cvae_lib.models import VAE, FashionJudge, SceneJudge, TextConditionalVAE
 

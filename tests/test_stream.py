@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from cvae_lib.checkpoint import CheckpointError
 from cvae_lib.data import CaptionedSet
-from cvae_lib.data.stream import prefetched
+from cvae_lib.data.sets import prefetched
 from cvae_lib.train import TrainConfig, elbo_objective, evaluate, fit
 
 __all__ = ["ctrl_c_works"]  # a fixture, used by all

@@ -14,17 +14,9 @@ from cvae_lib.data.sets import ImageSet
 from cvae_lib.files import DataError
 
 FASHION_CLASSES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
     "Ankle boot",
-)
+)  # fmt: skip
 SPLITS = ("train", "valid", "test")
 VALID_EVERY = 12  # every twelfth training image is a validation image: 55,000 + 5,000
 FOLDER = Path(__file__).parent / "fashion-mnist"
