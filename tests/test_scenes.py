@@ -1,6 +1,5 @@
 """Scenes: truth, pictures and captions agree; the unseen stays unseen; COCO's tools read them."""
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -28,13 +27,6 @@ from cvae_lib.data.shapes import (
     render,
 )
 
-GOLDEN = {  # SHA-256 of the pixels and of the captions of 20 scenes at 64 pixels
-    "train": "2a3f4991adce433a 09af70ed51db98e0",
-    "valid": "bec7de12b2b5c16f acb8b59d68e5c9db",
-    "test": "d23a43e20d54f359 788995fea0e26ad4",
-    "unseen": "00d90b3567d08940 d83f83d220093b28",
-}
-
 
 class CountingEncoder:
     """One number a text: its length."""
@@ -52,21 +44,6 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 def thing(shape: str = "circle", colour: str = "red", size: str = "large") -> Thing:
     return Thing(shape, colour, size, row=1, column=1, x=0.5, y=0.5)
-
-
-def test_there_is_enough_to_talk_about() -> None:
-    assert len(SHAPES) >= 6 and len(COLOURS) >= 8 and len(SIZES) == 3 and len(RELATIONS) == 4
-    assert COLOURS.keys() == RGB.keys()
-
-
-@pytest.mark.parametrize("split", SPLITS)
-def test_scenes_stay_as_they_are(split: str) -> None:
-    pixels, captions = hashlib.sha256(), hashlib.sha256()
-    for index in range(20):
-        scene, said = draw_scene(split, index)
-        pixels.update(render(scene, 64).tobytes())
-        captions.update(json.dumps([[c.text, list(c.says)] for c in said]).encode())
-    assert f"{pixels.hexdigest()[:16]} {captions.hexdigest()[:16]}" == GOLDEN[split]
 
 
 def test_a_scene_depends_on_seed_split_and_index_alone() -> None:
@@ -136,11 +113,6 @@ def test_a_relation_is_told_the_right_way_round() -> None:
         else:
             assert "right of" in text and first.x > second.x
     assert told > 20
-
-
-def test_the_longest_caption_has_up_to_three_sentences() -> None:
-    counts = {draw_scene("train", i)[1][4].text.count(".") for i in range(50)}
-    assert counts == {2, 3}
 
 
 def test_articles_fit() -> None:

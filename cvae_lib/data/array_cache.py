@@ -28,9 +28,8 @@ def cached_array(
     build that was killed goes on behind its last chunk; a second process waits for the first.
     ``bar`` is what a progress bar counts. DataError for files that are not as they were written.
     """
-    path = path.with_name(
-        f"{path.name}-{sha256(json.dumps(key, sort_keys=True).encode())[:16]}.npy"
-    )
+    hashed = sha256(json.dumps(key, sort_keys=True).encode())[:16]
+    path = path.with_name(f"{path.name}-{hashed}.npy")
     manifest = path.with_suffix(".json")
     if not manifest.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,31 +6,44 @@ import json
 import os
 import re
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
 
 from cvae_lib.checks import whole_number
-from cvae_lib.data.annotations import Photo, parse_captions
 from cvae_lib.data.array_cache import cached_array, sha256
 from cvae_lib.data.photos import KINDS, square
 from cvae_lib.data.scenes import STYLES
 from cvae_lib.data.sets import CaptionedSet, TextEncoder
+from cvae_lib.data.shapes import Scene
 from cvae_lib.files import DataError, cache_root, user_path
+from cvae_lib.text import has_word
 
 VERSION = 3  # of the cached arrays: raise it if the same files give other arrays, chunks or notes
 CHUNK = 256  # photos that are decoded, written and vouched for together
 TEXTS = 1024  # captions that are encoded together
+ODD = 5  # captions that the report quotes
 REMEDY = (
     "A COCO folder has annotations/captions_SPLIT.json and the images in SPLIT/. Name yours in "
     "$CVAE_COCO_ROOT; or python -m cvae_lib data coco --download val2017 fetches one, "
     "python -m cvae_lib data scenes --out DIR draws one"
 )
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An image that the annotations list."""
+
+    id: int
+    file_name: str
+    truth: Scene | None
+    captions: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -96,12 +109,9 @@ def coco_captions(
     told = len(truths) == len(found.photos)
     styles = STYLES if told and set(counts) == {len(STYLES)} else ()
     content = found.sha256.encode() + about["sha256"].encode() + starts.tobytes()
-    return CaptionedSet(
-        *(found.images, vectors, starts, texts, truths if told else None),
-        source=found.source,
-        real=found.real,
-        styles=styles,
-    ).known_as(sha256(content))
+    facts: dict[str, Any] = {"source": found.source, "real": found.real, "styles": styles}
+    data = CaptionedSet(found.images, vectors, starts, texts, truths if told else None, **facts)
+    return data.known_as(sha256(content))
 
 
 def coco_images(
@@ -164,13 +174,71 @@ def coco_root(root: str | Path | None = None) -> Path:
 
 
 def annotation_file(split: str, root: str | Path | None = None) -> Path:
-    """Return the captions' file: DataError if it is not there, ValueError for no folder's name."""
+    """Return the captions' file; DataError if there is none, ValueError if ``split`` is no name."""
     if not re.fullmatch(r"\w[\w.-]*", split):
         raise ValueError(f"split must be a name like 'val2017', got {split!r}")
     path = coco_root(root) / "annotations" / f"captions_{split}.json"
     if not path.is_file():
         raise DataError(f"{path} does not exist. {REMEDY}")
     return path
+
+
+def parse_captions(
+    content: bytes, path: Path
+) -> tuple[list[Photo], dict[str, Any], dict[str, Any]]:
+    """Check what the file ``path`` holds → its images by id, its info, its useless captions.
+
+    Those have no letter or digit. A DataError names the file and the entry that is not right.
+    """
+    try:
+        tree = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not JSON ({error}): get it again") from error
+    photos: dict[int, Photo] = {}
+    for at, entry in _entries(path, tree, "images", id=int, file_name=str):
+        number, name = entry["id"], entry["file_name"]
+        if not _is_inside(name):
+            raise DataError(f"{at}.file_name {name!r} leads out of its folder")
+        if number in photos:
+            raise DataError(f"{at}.id {number} is there twice")
+        try:
+            truth = None if entry.get("truth") is None else Scene.from_json(entry["truth"])
+        except ValueError as error:
+            raise DataError(f"{at}.truth {error}") from error
+        photos[number] = Photo(number, name, truth)
+    orphans, empty = 0, []
+    for _, entry in _entries(path, tree, "annotations", image_id=int, caption=str):
+        number = entry["image_id"]
+        caption = entry["caption"].strip().encode("utf-8", "replace").decode()  # no surrogates
+        if not has_word(caption):
+            empty.append(f"image {number}: {caption!r:.60}")
+        elif number in photos:
+            photos[number].captions.append(caption)
+        else:
+            orphans += 1
+    useless = {"orphans": orphans, "empty": len(empty), "odd": tuple(empty[:ODD])}
+    info = tree["info"] if isinstance(tree.get("info"), dict) else {}
+    return sorted(photos.values(), key=lambda photo: photo.id), info, useless
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a relative path, wherever it came from, stays in its folder on any system."""
+    path = PureWindowsPath(name)  # knows both kinds of slash
+    return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name
+
+
+def _entries(path: Path, tree: Any, name: str, **fields: type) -> Iterator[tuple[str, Any]]:
+    """Where each entry of ``tree[name]`` stands, and the entry, which has ``fields``."""
+    entries = tree.get(name) if isinstance(tree, dict) else None
+    if not isinstance(entries, list):
+        raise DataError(f"{path} has no list {name!r}: not a file of COCO captions")
+    for i, entry in enumerate(entries):
+        at = f"{path}: {name}[{i}]"
+        for key, kind in fields.items():
+            value = entry.get(key) if isinstance(entry, dict) else None
+            if type(value) is not kind:
+                raise DataError(f"{at}.{key} is {value!r:.60}, want {kind.__name__}")
+        yield at, entry
 
 
 def _decode(folder: Path, size: int, photos: list[Photo]) -> tuple[np.ndarray, list[list[str]]]:

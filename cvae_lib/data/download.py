@@ -10,11 +10,11 @@ import zipfile
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from filelock import FileLock
 from tqdm import tqdm
 
-from cvae_lib.data.annotations import parse_captions
-from cvae_lib.data.coco import coco_root
+from cvae_lib.data.coco import coco_root, parse_captions
 from cvae_lib.files import DataError, write_atomically
 
 BASE = "http://images.cocodataset.org"  # it has no certificate of its own: the hashes below vouch
@@ -54,17 +54,13 @@ def download_coco(split: str, root: str | Path | None = None, progress: bool = F
 
 def _get(archive: str, folder: Path, progress: bool) -> None:
     """Fetch an archive, check it, unpack its photos or captions, remove it."""
-    url, name = f"{BASE}/{archive}", Path(archive).name
+    url, name, place = f"{BASE}/{archive}", Path(archive).name, shlex.quote(str(folder))
     if archive not in SMALL:
-        command = f"curl -L -O -C - {url} && unzip -qn {name}"
-        raise DataError(f"{url} is large: say\ncd {shlex.quote(str(folder))} && {command}")
+        command = f"cd {place} && curl -L -O -C - {url} && unzip -qn {name}"
+        raise DataError(f"{url} is large: fetch it with\n{command}")
     (size, sha256), part = SMALL[archive].split(), folder / f"{name}.part"
     _fetch(url, part, int(size), progress)
-    digest = hashlib.sha256()
-    with part.open("rb") as file:
-        for block in iter(partial(file.read, 1 << 20), b""):
-            digest.update(block)
-    if digest.hexdigest() != sha256:
+    if hashlib.sha256(np.memmap(part, mode="r").data).hexdigest() != sha256:
         part.unlink()
         raise DataError(f"what {url} sent is not what was published: try again")
     with zipfile.ZipFile(part) as content:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 
 import numpy as np
@@ -24,7 +25,9 @@ def square(content: bytes, size: int) -> tuple[np.ndarray | None, list[str]]:
     try:
         with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
             kinds = [MODES[image.mode]] if image.mode in MODES else []
-            turn = _orientation(image)
+            turn = None
+            with contextlib.suppress(Exception):  # unreadable EXIF; the pixels may well be sound
+                turn = UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
             image.draft(None, (2 * size, 2 * size))  # a JPEG at 1/2, 1/4, 1/8 that is large enough
             whole: Image.Image = image
             if image.mode.startswith("I"):  # 16 bits
@@ -43,13 +46,3 @@ def square(content: bytes, size: int) -> tuple[np.ndarray | None, list[str]]:
         return None, ["broken"]
     pixels = ImageOps.fit(whole, (size, size), Image.Resampling.LANCZOS)
     return np.asarray(pixels).transpose(2, 0, 1), kinds
-
-
-def _orientation(image: Image.Image) -> T | None:
-    """How to turn a picture upright; not at all if its EXIF data cannot be read."""
-    try:
-        return UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
-    except MemoryError:
-        raise
-    except Exception:  # as from a decoder; the pixels may well be sound
-        return None

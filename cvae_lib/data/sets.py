@@ -55,8 +55,7 @@ class DataSet(Protocol):
     def images(self) -> Any: ...  # uint8 (N, C, H, W), a tensor or an array
 
     def __len__(self) -> int: ...
-    def sha256(self) -> str: ...  # of images and conditions
-    def fingerprint(self) -> str: ...  # the same, or one that is at hand without reading arrays
+    def fingerprint(self) -> str: ...  # of images and conditions
     def to(self, device: str | torch.device) -> DataSet: ...  # its batches are on ``device``
     def batches(self, size: int) -> Iterator[Batch]: ...  # in the stored order
 
@@ -77,10 +76,9 @@ class ImageSet:
     source: str = "memory"  # where the images came from
 
     def __post_init__(self) -> None:
-        images: Any = self.images
-        if not isinstance(images, Tensor | np.ndarray):
-            raise TypeError(f"images must be a tensor or an array, got {type(images).__name__}")
-        images = images if isinstance(images, Tensor) else torch.tensor(images)
+        if not isinstance(self.images, Tensor | np.ndarray):
+            raise TypeError(f"images must be a tensor or array, got {type(self.images).__name__}")
+        images = self.images if isinstance(self.images, Tensor) else torch.tensor(self.images)
         fits = images.dtype == torch.uint8 and images.ndim == 4
         _check(fits, "images must be uint8 (N, C, H, W)", images)
         labels = check_labels(self.labels, len(self.classes), len(images))
@@ -140,16 +138,14 @@ class TextEncoder(Protocol):
 
 def about_encoder(encoder: TextEncoder) -> dict[str, Any]:
     """What `fit` is to write into a checkpoint of the encoder that its text vectors came from."""
-    facts = {"name": encoder.name, "dim": encoder.dim, "fingerprint": encoder.fingerprint}
-    return {"text_encoder": facts}
+    return {"text_encoder": {key: getattr(encoder, key) for key in ("name", "dim", "fingerprint")}}
 
 
 @dataclass(frozen=True)
 class CaptionedSet:
     """Images with captions, and every caption's vector; ValueError for what does not fit.
 
-    The arrays may be memory-mapped files larger than memory: only what a batch takes is read, by
-    threads that are a few batches ahead. They stay where they are whatever ``device`` is.
+    The arrays may be memory maps: threads read what a batch takes, a few batches ahead.
     """
 
     images: np.ndarray  # uint8 (N, C, H, W)
@@ -159,7 +155,7 @@ class CaptionedSet:
     truths: Sequence[Scene] | None = None  # the scene that each image shows, where it shows one
     source: str = "memory"  # where the images came from, for notices and run records
     real: bool = True  # False for procedural images
-    device: torch.device = CPU  # where batches come to be
+    device: torch.device = CPU  # where batches come to be; the arrays stay where they are
     styles: tuple[str, ...] = ()  # names of an image's captions, where all have the same kinds
     # The fingerprint, if it was given; `replace` drops it, for the arrays may be others.
     _known: str | None = field(default=None, init=False, compare=False)
@@ -175,10 +171,8 @@ class CaptionedSet:
         _check(fits and len(vectors) == count, want, vectors)
         fits = starts.dtype == np.int64 and starts.shape == (len(images) + 1,)
         _check(fits, f"starts must be int64 ({len(images) + 1},)", starts)
-        if starts[0] != 0 or starts[-1] != count:
-            raise ValueError(
-                f"starts must rise from 0 to {count}, got {starts[0]}, …, {starts[-1]}"
-            )
+        if (ends := (int(starts[0]), int(starts[-1]))) != (0, count):
+            raise ValueError(f"starts must rise from 0 to {count}, got {ends} at its ends")
         counts, kinds = np.diff(starts), len(self.styles)
         for image in np.flatnonzero((counts != kinds) if kinds else (counts < 1)):
             want = f"{kinds}, one of each style" if kinds else "at least 1"
@@ -250,10 +244,9 @@ class CaptionedSet:
     def take(
         self, positions: Sequence[Tensor], seed: Sequence[int] | None = None
     ) -> Generator[Batch]:
-        """Yield images, uint8 (B, C, H, W), and vectors, float32 (B, D), on the set's device.
+        """Yield images, uint8 (B, C, H, W), and vectors, float32 (B, D), as `DataSet.take` says.
 
-        Those at each of ``positions`` (int64, on the CPU), in their order; the captions are drawn
-        by ``seed`` and image, and without a seed the first ones.
+        Without a ``seed`` the vectors are those of the first captions.
         """
         captions = self.starts[:-1]
         if seed is not None:
@@ -276,8 +269,7 @@ def prefetched(make: Callable[[Any], Made], orders: Iterable, ahead: int = 3) ->
 
     What ``make`` raises is raised here, in its turn. Closing the iterator ends the threads.
     """
-    waiting: deque[Future[Made]] = deque()
-    pool = ThreadPoolExecutor(ahead, "prefetch")
+    waiting, pool = deque[Future[Made]](), ThreadPoolExecutor(ahead, "prefetch")
     try:
         for order in orders:
             waiting.append(pool.submit(make, order))
@@ -298,8 +290,7 @@ def _check(right: bool, want: str, got: Any) -> None:
 def _sha256(*arrays: np.ndarray) -> str:
     digest = hashlib.sha256()
     for array in arrays:
-        for start in range(0, len(array), 1024):  # a map is read through, not loaded
-            digest.update(np.ascontiguousarray(array[start : start + 1024]).data)
+        digest.update(np.ascontiguousarray(array).data)  # a map is read through, not loaded
     return digest.hexdigest()
 
 
