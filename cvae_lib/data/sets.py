@@ -111,13 +111,10 @@ class ImageSet:
 
     def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """Yield images and labels in the stored order, or shuffled anew by a ``generator``."""
-        size = whole_number("batch size", size, at_least=1)
-        if generator is None:
-            for start in range(0, len(self), size):
-                yield self.images[start : start + size], self.labels[start : start + size]
-            return
-        order = torch.randperm(len(self), generator=generator, device=generator.device)
-        yield from self.take(order.split(size))
+        order = torch.arange(len(self))
+        if generator is not None:
+            order = torch.randperm(len(self), generator=generator, device=generator.device)
+        return self.take(order.split(whole_number("batch size", size, at_least=1)))
 
     def take(self, positions: Sequence[Tensor], seed: Sequence[int] = ()) -> Generator[Batch]:
         """Yield the images and labels at each of ``positions``; an image has one label."""
@@ -238,8 +235,8 @@ class CaptionedSet:
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Yield images and their first captions' vectors, as `take`, in the stored order."""
-        size = whole_number("batch size", size, at_least=1)
-        return self.take(torch.arange(len(self)).split(size))
+        order = torch.arange(len(self))
+        return self.take(order.split(whole_number("batch size", size, at_least=1)))
 
     def take(
         self, positions: Sequence[Tensor], seed: Sequence[int] | None = None
