@@ -188,7 +188,7 @@ def test_a_large_archive_is_left_to_curl(split: str, server: Server, tmp_path: P
     folder = tmp_path / "my coco"
     (folder / "annotations").mkdir(parents=True)
     (folder / "annotations" / f"captions_{split}.json").write_bytes(CAPTIONS)
-    with pytest.raises(DataError, match=rf"{split}\.zip is large") as error:
+    with pytest.raises(DataError, match=rf"{split}\.zip is left to you") as error:
         download_coco(split, folder)
     where, command = str(error.value).splitlines()[1].split(" && ", 1)
     assert where == f"cd '{folder}'" and command.endswith(

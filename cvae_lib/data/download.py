@@ -57,7 +57,7 @@ def _get(archive: str, folder: Path, progress: bool) -> None:
     url, name, place = f"{BASE}/{archive}", Path(archive).name, shlex.quote(str(folder))
     if archive not in SMALL:
         command = f"cd {place} && curl -L -O -C - {url} && unzip -qn {name}"
-        raise DataError(f"{url} is large: fetch it with\n{command}")
+        raise DataError(f"{url} is left to you: fetch it with\n{command}")
     (size, sha256), part = SMALL[archive].split(), folder / f"{name}.part"
     _fetch(url, part, int(size), progress)
     if hashlib.sha256(np.memmap(part, mode="r").data).hexdigest() != sha256:
