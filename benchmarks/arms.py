@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from cvae_lib import records
-from cvae_lib.pretrained import library_commit
+from cvae_lib.records import library_commit
 
 Columns = dict[str, str]  # a heading → where its number stands in a record, levels joined by "."
 

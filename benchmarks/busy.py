@@ -23,7 +23,7 @@ import arms
 from cvae_lib import records
 from cvae_lib.data import fashion_mnist
 from cvae_lib.models import ConcatConditionalVAE
-from cvae_lib.pretrained import hardware, library_commit
+from cvae_lib.records import hardware, library_commit
 from cvae_lib.train import TrainConfig, fit
 
 LOADS = (0, 1, 2)  # other programs that compute

@@ -24,10 +24,12 @@ from torch import Tensor, nn
 
 from cvae_lib import metrics, models
 from cvae_lib.data import ImageSet, fashion_mnist
+from cvae_lib.evaluation import measure_garments
 from cvae_lib.latent import encode_set
-from cvae_lib.measure import measure
 from cvae_lib.models import VAE
-from cvae_lib.pretrained import load_pretrained, provenance
+from cvae_lib.models.conditioning import Add, Embed, Sizes
+from cvae_lib.pretrained import load_pretrained
+from cvae_lib.records import provenance
 from cvae_lib.train import TrainConfig, fit
 
 EXPERIMENT = "conditioning"
@@ -37,27 +39,28 @@ SMALL = 0.02  # standard deviation of a small embedding's initial values
 WEIGHTS = Path("runs") / EXPERIMENT
 
 
-class HiddenAdditiveVAE(models.AdditiveConditionalVAE):
-    """Adds the decoder's label embedding one layer later: to the 2048 features, not to z.
+class HiddenAdd(Add):
+    """Adds the decoder's vector one layer later: to the 2048 features, not to z.
 
     The shift may then leave the column space of the decoder's first layer, as concat's may.
     """
 
-    def add_condition(self) -> None:
-        super().add_condition()
-        self.decoder_embedding = nn.Embedding(models.N_CLASSES, models.FEATURES)
-        nn.init.normal_(self.decoder_embedding.weight, std=self.embedding_std)
+    def __init__(self, embed: Embed, sizes: Sizes) -> None:
+        super().__init__(embed, sizes._replace(latent=sizes.features), std=SMALL)
 
-    def join_decoder(self, z: Tensor, condition: Tensor | None) -> Tensor:
-        return self.decoder_input(z) + self.decoder_embedding(condition)
+    def latent(self, z: Tensor, condition: Tensor | None) -> Tensor:
+        return z
+
+    def maps(self, maps: Tensor, condition: Tensor | None, stage: int) -> Tensor:
+        return maps + self.to_latent(condition).view_as(maps)
 
 
 def additive(encoder_std: float, decoder_std: float) -> VAE:
     """The article's additive CVAE with these initial standard deviations of its embeddings."""
     model = models.AdditiveConditionalVAE()
     with torch.no_grad():
-        model.encoder_embedding.weight.mul_(encoder_std)
-        model.decoder_embedding.weight.mul_(decoder_std)
+        model.get_parameter("condition.to_features.weight").mul_(encoder_std)
+        model.get_parameter("condition.to_latent.weight").mul_(decoder_std)
     return model
 
 
@@ -79,7 +82,7 @@ ARMS: dict[str, tuple[Callable[[], VAE], range]] = {
     "vae": (models.VAE, range(5)),
     "additive-small-encoder": (lambda: additive(SMALL, 1.0), range(3)),
     "additive-small-decoder": (lambda: additive(1.0, SMALL), range(3)),
-    "additive-hidden": (lambda: HiddenAdditiveVAE(embedding_std=SMALL), range(3)),
+    "additive-hidden": (lambda: VAE(conditioning=HiddenAdd), range(3)),
     "concat-small": (lambda: scaled(models.ConcatConditionalVAE(), SMALL), range(3)),
     "film-unit": (lambda: scaled(models.FilmConditionalVAE(), 1.0), range(3)),
 }
@@ -143,7 +146,7 @@ def run(
         "arm": arm,
         "seed": seed,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "metrics": measure(model, test, load_pretrained("fashion-judge"), seed)
+        "metrics": measure_garments(model, test, load_pretrained("fashion-judge"), seed)
         | probes(model, train, test),
         "data": {"train_sha256": train.sha256(), "test_sha256": test.sha256()},
         "weights_sha256": hashlib.sha256(content).hexdigest(),

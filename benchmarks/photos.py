@@ -25,7 +25,7 @@ from cvae_lib import metrics
 from cvae_lib.data import CaptionedSet, coco_captions, to_unit
 from cvae_lib.encoders import HashingTextEncoder
 from cvae_lib.models import TextConditionalVAE
-from cvae_lib.pretrained import provenance
+from cvae_lib.records import provenance
 from cvae_lib.train import TrainConfig, fit
 
 EXPERIMENT = "photos"

@@ -9,20 +9,23 @@ weights to publish, and a checkpoint of another commit is not taken up.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 from arms import Columns
+from torch import nn
 
-from cvae_lib.pretrained import (
-    RECIPES,
-    library_commit,
-    publish,
-    recipe_data,
-    recipe_of,
-    train_recipe,
-)
+from cvae_lib.data.sets import about_encoder
+from cvae_lib.files import write_atomically
+from cvae_lib.pretrained import FOLDER
+from cvae_lib.recipes import RECIPES, recipe_of, train_recipe
+from cvae_lib.records import library_commit, provenance
+from cvae_lib.run import History
 
 REBUILT: Columns = {
     "−ELBO": "negative_elbo",
@@ -131,10 +134,60 @@ def tables(shipped: dict[str, Metrics], address: str) -> list[Table]:
     ]
 
 
+def publish(
+    name: str,
+    model: nn.Module,
+    history: History,
+    data: tuple[Any, Any],
+    commit: str,
+    folder: Path = FOLDER,
+) -> dict[str, Any]:
+    """Write weights (float16) and record of ``name``; the metrics are those of the written file.
+
+    Args:
+        data: the training and the test set.
+
+    Raises:
+        ValueError: unless ``commit`` names a commit: nobody could train these weights again.
+    """
+    if not re.fullmatch("[0-9a-f]{40}", commit):
+        raise ValueError(f"weights of {commit!r} are not published: commit first, then train")
+    recipe, (train_set, test_set) = recipe_of(name), data
+    halves = {
+        k: (v.half() if v.is_floating_point() else v).cpu().contiguous()
+        for k, v in model.state_dict().items()
+    }
+    content = safetensors.torch.save(halves)
+    model.load_state_dict(halves)
+    written = {
+        "model": name,
+        "about": recipe.about,
+        "architecture": {"class": type(model).__name__, **getattr(model, "architecture", {})},
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "weights_sha256": hashlib.sha256(content).hexdigest(),
+        **(about_encoder(recipe.encoder()) if recipe.encoder else {}),
+        "prior_width": recipe.prior_width,
+        "data": {
+            "train_images": len(train_set),
+            "train_sha256": train_set.sha256(),
+            "test_images": len(test_set),
+            "test_sha256": test_set.sha256(),
+        },
+        "metrics": recipe.measure(model, test_set),
+        **provenance(recipe.config, history),
+        "library_commit": commit,
+    }
+    write_atomically(folder / f"{name}.safetensors", content)
+    text = json.dumps(written, indent=1, ensure_ascii=False) + "\n"
+    write_atomically(folder / f"{name}.json", text.encode())
+    return written
+
+
 def main(names: list[str]) -> None:
     commit = library_commit()
     for name in names or list(RECIPES):
-        train, valid = recipe_data(name, "train"), recipe_data(name, "valid")
+        recipe = recipe_of(name)
+        train, valid, test = (recipe.data(split) for split in ("train", "valid", "test"))
         model, history = train_recipe(
             name,
             train,
@@ -143,9 +196,7 @@ def main(names: list[str]) -> None:
             about={"library_commit": commit},
             on_epoch=lambda row: print({k: round(v, 3) for k, v in row.items()}, flush=True),
         )
-        test = recipe_data(name, "test")
-        written = publish(name, model, history, recipe_of(name).config, train, test, commit)
-        print(name, written["metrics"], flush=True)
+        print(name, publish(name, model, history, (train, test), commit)["metrics"], flush=True)
 
 
 if __name__ == "__main__":

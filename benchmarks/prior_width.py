@@ -15,9 +15,10 @@ import arms
 
 from cvae_lib import metrics, records
 from cvae_lib.data import fashion_mnist
+from cvae_lib.evaluation import measure_samples
 from cvae_lib.latent import fit_prior
-from cvae_lib.measure import measure_samples
-from cvae_lib.pretrained import library_commit, load_pretrained
+from cvae_lib.pretrained import load_pretrained
+from cvae_lib.records import library_commit
 
 MODEL = "fashion-concat-sigma"
 WIDTHS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
@@ -43,9 +44,9 @@ def main() -> None:
     print(f"real validation images: agreement {target:.4f}")
     rows = []
     fit_prior(model, train)
-    scale = model.prior_scale.clone()
+    scale = model.prior.scale.clone()
     for width in WIDTHS:
-        model.prior_scale.copy_(width * scale)
+        model.prior.scale.copy_(width * scale)
         rows.append({"width": width, **measure_samples(model, judge, real, 0, fitted_prior=True)})
         print(rows[-1], flush=True)
     chosen = max(row["width"] for row in rows if row["class_agreement"] >= target)

@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from cvae_lib import losses, metrics
 from cvae_lib.data import ImageSet, fashion_mnist
 from cvae_lib.models import VAE
-from cvae_lib.pretrained import load_pretrained, provenance
+from cvae_lib.pretrained import load_pretrained
+from cvae_lib.records import provenance
 from cvae_lib.train import History, Objective, TrainConfig, elbo_objective, fit
 
 EPOCHS = 5

@@ -23,10 +23,11 @@ import torch
 
 from cvae_lib.data.scenes import joined, scenes
 from cvae_lib.encoders import HashingTextEncoder
+from cvae_lib.evaluation import measure_scenes
 from cvae_lib.latent import fit_text_prior
-from cvae_lib.measure import measure_scenes
 from cvae_lib.models import TextConditionalVAE
-from cvae_lib.pretrained import load_pretrained, provenance
+from cvae_lib.pretrained import load_pretrained
+from cvae_lib.records import provenance
 from cvae_lib.train import TrainConfig, fit
 
 EXPERIMENT = "scenes"

@@ -18,7 +18,7 @@ import torch
 
 from cvae_lib import metrics, records
 from cvae_lib.data import coco_images, to_unit
-from cvae_lib.pretrained import library_commit
+from cvae_lib.records import library_commit
 
 SIZES = (64, 128, 256)
 SIDES = (1, 2, 4, 8, 16, 32)

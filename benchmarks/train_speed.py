@@ -37,7 +37,7 @@ from article import (
 from cvae_lib.config import COMPILERS
 from cvae_lib.data import ImageSet, fashion_mnist
 from cvae_lib.models import ConcatConditionalVAE
-from cvae_lib.pretrained import recipe_of
+from cvae_lib.recipes import recipe_of
 from cvae_lib.train import TrainConfig, evaluate, fit
 
 

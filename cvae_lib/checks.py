@@ -1,16 +1,15 @@
 """Input contracts: a check returns what it was given, or says what came and what would be right.
 
-Types and shapes are always checked. Values are on the CPU only: elsewhere a look at them would stop
-the device, and inside `torch.compile` break the graph. Wrong types are TypeErrors, all else
-ValueErrors.
+Wrong types are TypeErrors, all else ValueErrors. Values are read on the CPU only: elsewhere a look
+at them would stop the device, and inside `torch.compile` break the graph.
 """
 
 from __future__ import annotations
 
-import math
-import operator
+import reprlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -21,27 +20,25 @@ ROUNDING = 1e-4  # how far outside [0, 1] a pixel may lie: filters in float32 er
 
 
 def check_images(
-    x: Tensor | np.ndarray, shape: Sequence[int | None] | None = None, name: str = "images"
+    x: Tensor | np.ndarray, shape: Sequence[int | None] = (None, None, None), name: str = "images"
 ) -> Tensor:
     """Images, float (B, C, H, W) in [0, 1]; ``shape`` is (C, H, W), with None where any will do."""
-    x = _as_tensor(x, f"{name} must be a tensor or an array", np.ndarray)
-    wanted = shape or (None, None, None)
-    fits = x.ndim == 4 and all(w in (None, n) for w, n in zip(wanted, x.shape[1:], strict=True))
-    if not fits or not x.is_floating_point():
-        sides = ", ".join(str(w or side) for w, side in zip(wanted, "CHW", strict=True))
+    x = as_tensor(x, f"{name} must be a tensor or an array")
+    if x.ndim != 4 or any(w not in (None, n) for w, n in zip(shape, x.shape[1:], strict=True)):
+        sides = ", ".join(str(w or side) for w, side in zip(shape, "CHW", strict=True))
         raise ValueError(f"{name} must be float (B, {sides}) in [0, 1], got {_describe(x)}")
     return check_unit(x, name)
 
 
 def check_unit(x: Tensor, name: str) -> Tensor:
-    """Pixels of any shape: float, finite and within `ROUNDING` of [0, 1]."""
-    if not x.is_floating_point():
-        raise ValueError(f"{name} must be float in [0, 1], got {_describe(x)}")
-    if _may_look(x) and x.numel():
+    """Pixels (B, …): float, finite and within `ROUNDING` of [0, 1]."""
+    inside = x.is_floating_point()
+    if inside and x.numel() and _may_look(x):
         low, high = x.detach().aminmax()  # NaN if any value is
-        if not (low >= -ROUNDING and high <= 1 + ROUNDING):
-            check_finite(x)
-            raise ValueError(f"{name} must lie in [0, 1], got {_describe(x)}")
+        inside = bool(low >= -ROUNDING and high <= 1 + ROUNDING)
+    if not inside:
+        check_finite(x)
+        raise ValueError(f"{name} must be float in [0, 1], got {_describe(x)}")
     return x
 
 
@@ -57,89 +54,67 @@ def check_labels(
     labels: Tensor | np.ndarray | Sequence[int], classes: int | None, count: int | None = None
 ) -> Tensor:
     """``count`` labels 0 … ``classes`` − 1 (None: any) of any integer type, as int64 (N,)."""
-    kinds = "labels must be a tensor, an array or a list of whole numbers"
-    labels = _as_tensor(labels, kinds, np.ndarray, list, tuple, range)
-    inexact = labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool
-    if labels.ndim != 1 or count not in (None, len(labels)) or (inexact and len(labels)):
-        wanted, came = "N" if count is None else count, f"{labels.dtype} {tuple(labels.shape)}"
+    x = as_tensor(labels, "labels must be a tensor, an array or a list of whole numbers")
+    whole = "int" in str(x.dtype) or not x.numel()  # an empty list is taken for floats
+    if x.ndim != 1 or count not in (None, len(x)) or not whole:
+        wanted, came = "N" if count is None else count, f"{x.dtype} {tuple(x.shape)}"
         raise ValueError(f"labels must be whole numbers of shape ({wanted},), got {came}")
-    labels = labels.to(torch.int64)
-    if classes is not None and _may_look(labels):
-        wrong = labels[(labels < 0) | (labels >= classes)]
-        if len(wrong):
-            raise ValueError(f"label {int(wrong[0])} is out of range: known are 0 … {classes - 1}")
-    return labels
+    x = x.to(torch.int64)
+    if classes is not None and _may_look(x) and len(wrong := x[(x < 0) | (x >= classes)]):
+        raise ValueError(f"label {int(wrong[0])} is out of range: known are 0 … {classes - 1}")
+    return x
 
 
 def same_shape(x: Tensor, y: Tensor, names: tuple[str, str]) -> None:
     """Two tensors that are compared value by value: neither may broadcast."""
     if x.shape != y.shape:
         shapes = f"{tuple(x.shape)} and {tuple(y.shape)}"
-        raise ValueError(f"{names[0]} and {names[1]} must have one shape, got {shapes}")
+        raise ValueError(f"{' and '.join(names)} must have one shape, got {shapes}")
 
 
-def whole_number(
-    name: str, value: Any, at_least: int | None = None, at_most: int | None = None
-) -> int:
-    """An integer of Python, NumPy or a tensor, as int; neither a bool nor 2.0."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or "bool" in str(getattr(value, "dtype", type(value))):
+def whole_number(name: str, value: Any, at_least: float = -inf, at_most: float = inf) -> int:
+    """A whole number of Python, NumPy or a tensor, as int; neither a bool nor 2.0."""
+    number = value.item() if getattr(value, "shape", None) == () else value
+    if not isinstance(number, int) or isinstance(number, bool):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
-    _check_bounds(name, number, at_least, at_most)
+    if not at_least <= number <= at_most:
+        bound = f"at least {at_least}" if number < at_least else f"at most {at_most}"
+        raise ValueError(f"{name} must be {bound}, got {number}")
     return number
 
 
-def real_number(
-    name: str,
-    value: Any,
-    at_least: float | None = None,
-    at_most: float | None = None,
-    above: float = -math.inf,
-) -> float:
-    """A finite number of Python or NumPy, as float; no bool. ``above`` is a bound left out."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
+def real_number(name: str, value: Any, at_least: float = -inf, above: float = -inf) -> float:
+    """A finite number of Python, NumPy or a tensor, as float; no bool."""
+    number = value.item() if getattr(value, "shape", None) == () else value
+    if not isinstance(number, int | float) or isinstance(number, bool):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    if not above < value < math.inf:
-        more = f" and above {above}" if above > -math.inf else ""
-        raise ValueError(f"{name} must be finite{more}, got {value}")
-    number = float(value)
-    _check_bounds(name, number, at_least, at_most)
-    return number
+    if not (above < number < inf and at_least <= number):
+        bound = f"at least {at_least}" if at_least > above else f"above {above}"
+        raise ValueError(f"{name} must be finite and {bound}, got {number}")
+    return float(number)
 
 
 @contextmanager
 def evaluating(model: object) -> Iterator[None]:
     """Hold a network in evaluation mode; afterwards each of its layers is as it was."""
-    layers = list(model.modules()) if isinstance(model, nn.Module) else []
-    modes = [layer.training for layer in layers]
+    layers = model.modules() if isinstance(model, nn.Module) else ()
+    training = [layer for layer in layers if layer.training]
     try:
-        for layer in layers:
+        for layer in training:
             layer.training = False
         yield
     finally:
-        for layer, mode in zip(layers, modes, strict=True):
-            layer.training = mode
+        for layer in training:
+            layer.training = True
 
 
-def _check_bounds(name: str, value: float, at_least: float | None, at_most: float | None) -> None:
-    if at_least is not None and value < at_least:
-        raise ValueError(f"{name} must be at least {at_least}, got {value}")
-    if at_most is not None and value > at_most:
-        raise ValueError(f"{name} must be at most {at_most}, got {value}")
-
-
-def _as_tensor(value: Any, wanted: str, *kinds: type) -> Tensor:
-    if isinstance(value, Tensor):
-        return value
-    if not isinstance(value, kinds):
-        raise TypeError(f"{wanted}, got {type(value).__name__}")
-    try:
-        return torch.from_numpy(np.array(value, order="C"))  # copied: whatever strides it has
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{wanted}, got a {type(value).__name__} ({error})") from error
+def as_tensor(value: Any, wanted: str) -> Tensor:
+    """A tensor of an array or of nested lists of numbers; ``wanted`` opens the error."""
+    try:  # copied, whatever strides it has
+        return value if isinstance(value, Tensor) else torch.from_numpy(np.array(value, order="C"))
+    except (TypeError, ValueError):
+        came = f"{type(value).__name__} {reprlib.repr(value)}"
+        raise TypeError(f"{wanted}, got {came}") from None
 
 
 def _may_look(x: Tensor) -> bool:
@@ -151,7 +126,7 @@ def _describe(x: Tensor) -> str:
     came = f"{x.dtype} {tuple(x.shape)}"
     if x.is_meta or x.is_complex() or not x.numel():
         return came
-    low, high = (float(value) for value in x.detach().double().aminmax())
+    low, high = map(float, x.detach().double().aminmax())
     if low >= -ROUNDING and high <= 1 + ROUNDING:
         return came
     remedy = "undo what scaled them, or clamp(0, 1)"

@@ -13,7 +13,6 @@ from cvae_lib.encoders import WEIGHTS_VARIABLE, ClipTextEncoder, HashingTextEnco
 from cvae_lib.scale import Scale
 
 SPLIT = "val2017"
-VARIABLES = {"CVAE_COCO_ROOT", WEIGHTS_VARIABLE}
 
 
 class Corpus(NamedTuple):
@@ -31,38 +30,29 @@ class Corpus(NamedTuple):
 
 
 def load_corpus(
-    scale: Scale,
-    size: int,
-    train_scenes: int,
-    test_scenes: int,
-    encoder: TextEncoder | None = None,
+    scale: Scale, size: int, train_scenes: int, test_scenes: int, encoder: TextEncoder | None = None
 ) -> Corpus:
     """COCO val2017 with CLIP's vectors at scale gpu, downloaded if need be; else Scenes.
 
-    A folder named in ``$CVAE_COCO_ROOT`` together with weights in ``$CVAE_CLIP_WEIGHTS`` are taken
-    at every scale. A tenth of the photos is the test set. Where photos or weights cannot be had,
-    scenes stand in and `Corpus.about` gives the reason.
-
-    Args:
-        size: side of the pictures in pixels.
-        train_scenes, test_scenes: how many are drawn, of the splits "train" and "test".
-        encoder: of the scenes' captions; a `HashingTextEncoder` if None.
+    Pictures have ``size`` x ``size`` pixels. A folder named in ``$CVAE_COCO_ROOT`` together with
+    weights in ``$CVAE_CLIP_WEIGHTS`` are taken at every scale. A tenth of the photos is the test
+    set. Where photos or weights cannot be had, `Corpus.about` gives the reason, and so many scenes
+    stand in, their captions read by ``encoder`` (a `HashingTextEncoder` if None).
     """
-    train_scenes = whole_number("train_scenes", train_scenes, at_least=1)
-    test_scenes = whole_number("test_scenes", test_scenes, at_least=1)
+    counts = {
+        "train": whole_number("train_scenes", train_scenes, at_least=1),
+        "test": whole_number("test_scenes", test_scenes, at_least=1),
+    }
     reason = f"scale {scale.name}"
-    if scale.name == "gpu" or os.environ.keys() >= VARIABLES:
+    if scale.name == "gpu" or os.environ.keys() >= {"CVAE_COCO_ROOT", WEIGHTS_VARIABLE}:
         try:
             return _photographs(scale, size)
         except (DataError, OSError, ImportError) as error:  # ImportError: no openai-clip
             reason = str(error)
     encoder = encoder or HashingTextEncoder()
-    return Corpus(
-        scenes("train", train_scenes, size, encoder=encoder),
-        scenes("test", test_scenes, size, encoder=encoder),
-        encoder,
-        f"{train_scenes:,} drawn scenes, {test_scenes:,} to measure on, texts hashed ({reason})",
-    )
+    train, test = (scenes(split, count, size, encoder=encoder) for split, count in counts.items())
+    many = f"{len(train):,} drawn scenes, {len(test):,} to measure on"
+    return Corpus(train, test, encoder, f"{many}, texts hashed ({reason})")
 
 
 def _photographs(scale: Scale, size: int) -> Corpus:
@@ -70,11 +60,6 @@ def _photographs(scale: Scale, size: int) -> Corpus:
     if "CVAE_COCO_ROOT" not in os.environ:
         download_coco(SPLIT)
     photos = coco_captions(SPLIT, size, encoder=clip)
-    tenth = len(photos) // 10
-    rest = photos.subset(slice(tenth, None))
-    return Corpus(
-        rest,
-        photos.first(tenth),
-        clip,
-        f"{len(rest):,} photographs of COCO {SPLIT}, {tenth:,} to measure on, texts by CLIP",
-    )
+    train, test = photos.subset(slice(len(photos) // 10, None)), photos.first(len(photos) // 10)
+    many = f"{len(train):,} photographs of COCO {SPLIT}, {len(test):,} to measure on"
+    return Corpus(train, test, clip, f"{many}, texts by CLIP")

@@ -2,39 +2,34 @@
 
 An encoder has a ``name``, a ``dim``, a ``fingerprint`` and, called with N texts, gives float32
 (N, dim) on the CPU. It is no Module, so it enters no model's state.
-
-A text's vector is the mean over its sentences (`cvae_lib.text.split_sentences`), so CLIP's limit of
-77 tokens limits no text. A sentence too long for CLIP is cut into pieces, averaged within it first:
-a sentence weighs the same however long it is. A vector does not depend on the other texts of a
-call, but for the last bits of CLIP's floats.
 """
-
-from __future__ import annotations
 
 import hashlib
 import importlib.machinery
 import io
 import json
 import math
-import operator
 import re
 import sys
 import types
 import unicodedata
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import packaging.version
 import torch
 from torch import Tensor, nn
 
+from cvae_lib.checks import whole_number
 from cvae_lib.text import split_sentences
-from cvae_lib.weights import Published, find_weights
+from cvae_lib.weights import find_weights
 
 WEIGHTS_VARIABLE = "CVAE_CLIP_WEIGHTS"
+BATCH = 256  # pieces of text that CLIP takes at once
 
 # Where a sentence too long for CLIP is cut: between clauses; where that is not enough, words.
 _CUTS = (
@@ -42,21 +37,54 @@ _CUTS = (
     r"|which|who|that)\b)",
     " ",
 )
-_Piece = TypeVar("_Piece")
 
 
-class HashingTextEncoder:
+class _Averaging:
+    """A text's vector is the mean over its sentences, a long one's the mean over pieces of it.
+
+    It does not depend on the other texts of a call, but for the last bits of CLIP's floats.
+    """
+
+    dim: int
+    _pieces: Callable[[str], list[Any]]  # of a sentence
+    _encode: Callable[[list[Any]], np.ndarray]
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """Raises TypeError for anything but a list of str; ValueError for a text without a word."""
+        if isinstance(texts, str) or not isinstance(texts, Sequence | np.ndarray):
+            raise TypeError(f"texts is a {type(texts).__name__}: {texts!r:.60}; want a list of str")
+        if not (cut := [self._sentences(text) for text in texts]):
+            return torch.empty(0, self.dim)
+        sentences = [*chain.from_iterable(cut)]
+        vectors = self._encode([*chain.from_iterable(sentences)])  # of all texts at once
+        return torch.from_numpy(_means(_means(vectors, sentences), cut))
+
+    def _sentences(self, text: str) -> list[list[Any]]:
+        """The pieces of each sentence of a text, none empty."""
+        if not isinstance(text, str):
+            raise TypeError(f"a text is {type(text).__name__} {text!r:.60}; want a str")
+        found = [pieces for part in split_sentences(text) if (pieces := self._pieces(part))]
+        if not found:  # CLIP's cleaning leaves nothing of "&nbsp;": take its letters alone
+            letters = re.sub(r"[\W_]", " ", unicodedata.normalize("NFKD", text))
+            found = [pieces] if (pieces := self._pieces(letters)) else []
+        if not found:
+            raise ValueError(f"text {text[:60]!r} has no word; want words such as 'a red circle'")
+        return found
+
+
+def _means(vectors: np.ndarray, groups: Sequence[Sequence[Any]]) -> np.ndarray:
+    """The mean over each run of rows, as long as its group; each run summed by itself."""
+    sizes = np.array([len(group) for group in groups])
+    sums = np.add.reduceat(vectors, np.cumsum(sizes) - sizes)
+    return sums / sizes[:, None].astype(np.float32)
+
+
+class HashingTextEncoder(_Averaging):
     """Hashed counts of words and word pairs: no weights, no download, and no idea of synonyms.
 
-    A word is a run of letters, digits and underscores, also of length one: "a", "two" and "3" say
-    how many, and the T of "T-shirt" is a word, which scikit-learn's default pattern would drop.
-    Case and accents make no difference. A sentence's counts have length 1 (Euclidean).
-
-    Args:
-        dim: length of a vector, at least 1; fewer make more words collide.
-
-    Raises ValueError for a ``dim`` below 1; when called, ValueError for a text without a word and
-    TypeError for anything but a list of str.
+    A word is a run of letters, digits and underscores, also of length one: "a" and "3" say how
+    many. Case and accents make no difference. A sentence's counts have length 1 (Euclidean). The
+    smaller ``dim`` is (at least 1), the more words collide.
 
     Source: Weinberger et al. 2009, arXiv 0902.2206; scikit-learn's HashingVectorizer.
     """
@@ -66,41 +94,31 @@ class HashingTextEncoder:
     def __init__(self, dim: int = 512) -> None:
         from sklearn.feature_extraction.text import HashingVectorizer  # a second to import
 
-        if (dim := operator.index(dim)) < 1:  # NumPy's whole numbers too
-            raise ValueError(f"dim is {dim}; want at least 1")
+        self.dim = whole_number("dim", dim, at_least=1)
         settings = {
-            "n_features": dim, "ngram_range": (1, 2), "token_pattern": r"\w+", "lowercase": True,
-            "strip_accents": "unicode", "norm": "l2", "alternate_sign": True,
+            "n_features": self.dim, "ngram_range": (1, 2), "token_pattern": r"\w+",
+            "lowercase": True, "strip_accents": "unicode", "norm": "l2", "alternate_sign": True,
         }  # fmt: skip
-        self.dim = dim
         self.fingerprint = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
         self._vectorizer = HashingVectorizer(dtype=np.float32, **settings)
         self._words = self._vectorizer.build_analyzer()
 
-    def __call__(self, texts: Sequence[str]) -> Tensor:
-        return _average(
-            texts,
-            self.dim,
-            lambda sentence: [sentence] if self._words(sentence) else [],
-            lambda sentences: self._vectorizer.transform(sentences).toarray(),
-        )
+    def _pieces(self, sentence: str) -> list[str]:
+        return [sentence] if self._words(sentence) else []
+
+    def _encode(self, pieces: list[str]) -> np.ndarray:
+        return self._vectorizer.transform(pieces).toarray()
 
 
-class ClipTextEncoder:
-    """The text half of CLIP ViT-B/32, frozen, in float32 on every device; its image half is left.
+class ClipTextEncoder(_Averaging):
+    """The text half of CLIP ViT-B/32, frozen, in float32 on every device.
 
-    ``fingerprint`` is the SHA-256 of the file with its weights.
-
-    Args:
-        weights: such a file: OpenAI's, or a state dict saved with ``torch.save``. If None, that of
-            ``$CVAE_CLIP_WEIGHTS``, else ``~/.cache/clip/ViT-B-32.pt``, else OpenAI's download.
-        device: where it computes; the vectors come back to the CPU.
-        batch_size: pieces of text at a time.
+    ``weights`` is OpenAI's file, or a state dict saved with ``torch.save``; if None, that of
+    ``$CVAE_CLIP_WEIGHTS``, else ``~/.cache/clip/ViT-B-32.pt``, else OpenAI's download.
+    ``fingerprint`` is its SHA-256. ``device`` is where it computes. It takes emoji for words.
 
     Raises ImportError without openai-clip, or if another ``clip`` hides it; FileNotFoundError if
-    there are no weights and none can be downloaded; ValueError for a file without CLIP's weights
-    and a ``batch_size`` below 1. When called, ValueError for a text that CLIP takes for empty (it
-    sees emoji and stops, but no control characters), TypeError for anything but a list of str.
+    there are no weights and none can be downloaded; ValueError for a file without CLIP's.
 
     Source: Radford et al. 2021, arXiv 2103.00020.
     """
@@ -108,30 +126,23 @@ class ClipTextEncoder:
     name = "clip"
 
     def __init__(
-        self,
-        weights: str | Path | None = None,
-        device: str | torch.device = "cpu",
-        batch_size: int = 256,
+        self, weights: str | Path | None = None, device: str | torch.device = "cpu"
     ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; want at least 1")
-        clip = import_clip()
-        path = find_weights(_published(clip), weights)
+        self.device, clip = torch.device(device), import_clip()
+        *_, sha256, file = (url := clip.clip._MODELS["ViT-B/32"]).split("/")
+        cache, size = f"~/.cache/clip/{file}", "350 MB"
+        path = find_weights("CLIP", weights, WEIGHTS_VARIABLE, cache, url, sha256, size)
         content = path.read_bytes()
         self.fingerprint = hashlib.sha256(content).hexdigest()
-        self.device, self.batch_size = torch.device(device), batch_size
         self._tower = _read_tower(path, content).to(self.device)
-        context, self.dim = self._tower.context_length, self._tower.dim
-        self._room = context - 2  # for tokens between the start's and the end's
+        self._room = len(self._tower.positional_embedding) - 2  # for tokens between two marks
+        self.dim = self._tower.dim
         self._tokenizer = clip.simple_tokenizer.SimpleTokenizer()
-        marks = ("<|startoftext|>", "<|endoftext|>")
-        self._start, self._end = (self._tokenizer.encoder[mark] for mark in marks)
         # CLIP reads nothing behind an end mark: one that a text writes out stays plain letters.
-        spelled = [self._tokenizer.encode(f"< {mark[1:-1]} >") for mark in marks]
-        self._spelled = {self._start: spelled[0], self._end: spelled[1]}
-
-    def __call__(self, texts: Sequence[str]) -> Tensor:
-        return _average(texts, self.dim, self._pieces, self._encode)
+        self._spelled = {  # by the tokens of start and end
+            self._tokenizer.encoder[f"<{mark}>"]: self._tokenizer.encode(f"< {mark} >")
+            for mark in ("|startoftext|", "|endoftext|")
+        }
 
     def _pieces(self, sentence: str) -> list[list[int]]:
         return token_pieces(sentence, self._tokens, self._room)
@@ -143,10 +154,10 @@ class ClipTextEncoder:
     @torch.inference_mode()
     def _encode(self, pieces: list[list[int]]) -> np.ndarray:
         vectors = np.empty((len(pieces), self.dim), np.float32)
-        by_length = sorted(range(len(pieces)), key=lambda index: len(pieces[index]))
-        for start in range(0, len(pieces), self.batch_size):
-            batch = by_length[start : start + self.batch_size]
-            rows = [torch.tensor([self._start, *pieces[index], self._end]) for index in batch]
+        start, end = self._spelled
+        order = np.argsort([len(piece) for piece in pieces], kind="stable")
+        for batch in np.split(order, range(BATCH, len(order), BATCH)):
+            rows = [torch.tensor([start, *pieces[index], end]) for index in batch]
             tokens = nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.device)
             vectors[batch] = self._tower(tokens).cpu().numpy()
         return vectors
@@ -155,14 +166,25 @@ class ClipTextEncoder:
 def token_pieces(sentence: str, tokenize: Callable[[str], list[int]], room: int) -> list[list[int]]:
     """The tokens of a sentence, cut into pieces of at most ``room``, none lost.
 
-    A sentence that fits is one piece. Else pieces of similar length end between clauses; within a
-    clause that does not fit, between words; within such a word, anywhere. Without tokens: no piece.
+    Pieces are of similar length and end between clauses; within a clause that does not fit, between
+    words; within such a word, anywhere.
     """
-    units = _units(sentence, tokenize, room, _CUTS)
-    total = sum(map(len, units))
+
+    def units(text: str, cuts: tuple[str, ...]) -> list[list[int]]:
+        """Tokens between the first of ``cuts`` that leave at most ``room`` between them."""
+        tokens = tokenize(text)
+        if len(tokens) <= room:
+            return [tokens] if tokens else []
+        if not cuts:
+            return [tokens[start : start + room] for start in range(0, len(tokens), room)]
+        parts = re.split(cuts[0], text, flags=re.IGNORECASE)
+        return [unit for part in parts for unit in units(part, cuts[1:])]
+
+    found = units(sentence, _CUTS)
+    total = sum(map(len, found))
     target = total / max(1, math.ceil(total / room))
     pieces: list[list[int]] = []
-    for unit in units:
+    for unit in found:
         size = len(pieces[-1]) if pieces else room
         if size + len(unit) / 2 <= target and size + len(unit) <= room:  # nearer to it with unit
             pieces[-1].extend(unit)
@@ -171,74 +193,22 @@ def token_pieces(sentence: str, tokenize: Callable[[str], list[int]], room: int)
     return pieces
 
 
-def _units(
-    text: str, tokenize: Callable[[str], list[int]], room: int, cuts: tuple[str, ...]
-) -> list[list[int]]:
-    """Tokens between the first of ``cuts`` that leave at most ``room`` between them."""
-    tokens = tokenize(text)
-    if len(tokens) <= room:
-        return [tokens] if tokens else []
-    if not cuts:
-        return [tokens[start : start + room] for start in range(0, len(tokens), room)]
-    parts = re.split(cuts[0], text, flags=re.IGNORECASE)
-    return [unit for part in parts for unit in _units(part, tokenize, room, cuts[1:])]
-
-
-def _pieces(text: str, pieces_of: Callable[[str], list[_Piece]]) -> list[list[_Piece]]:
-    """The pieces of each sentence of a text, none empty."""
-    if not isinstance(text, str):
-        raise TypeError(f"a text is {type(text).__name__} {text!r:.60}; want a str")
-    sentences = [found for part in split_sentences(text) if (found := pieces_of(part))]
-    if not sentences:  # CLIP's cleaning leaves nothing of "&nbsp;": take its letters alone
-        letters = re.sub(r"[\W_]", " ", unicodedata.normalize("NFKD", text))
-        sentences = [found] if (found := pieces_of(letters)) else []
-    if not sentences:
-        raise ValueError(f"text {text[:60]!r} has no word; want words such as 'a red circle'")
-    return sentences
-
-
-def _average(
-    texts: Sequence[str],
-    dim: int,
-    pieces_of: Callable[[str], list[_Piece]],
-    encode: Callable[[list[_Piece]], np.ndarray],
-) -> Tensor:
-    """Encode the pieces of all texts at once; float32 (N, dim), means over pieces and sentences."""
-    if isinstance(texts, str) or not isinstance(texts, (Sequence, np.ndarray)):
-        raise TypeError(f"texts is a {type(texts).__name__}: {texts!r:.60}; want a list of str")
-    pieces = [_pieces(text, pieces_of) for text in texts]
-    if not pieces:
-        return torch.empty(0, dim)
-    sentences = [sentence for text in pieces for sentence in text]
-    vectors = encode([piece for sentence in sentences for piece in sentence])
-    return torch.from_numpy(_means(_means(vectors, sentences), pieces))
-
-
-def _means(vectors: np.ndarray, groups: Sequence[Sequence[Any]]) -> np.ndarray:
-    """The mean over each run of rows, as long as its group; each run summed by itself."""
-    sizes = np.array([len(group) for group in groups])
-    sums = np.add.reduceat(vectors, np.cumsum(sizes) - sizes)
-    return sums / sizes[:, None].astype(np.float32)
-
-
 class _TextTower(nn.Module):
     """CLIP's text half, from its own parts; weights named as in `clip.model.CLIP`.
 
-    No token looks at a later one, so padding behind the end mark changes nothing, and a batch needs
-    to be no wider than its longest text: several times faster than the full 77 tokens.
+    No token looks at a later one: a batch as wide as its longest text is faster than 77 tokens.
     """
 
     def __init__(self, weights: dict[str, Tensor]) -> None:
         super().__init__()
         parts = import_clip().model
-        self.context_length, width = weights["positional_embedding"].shape
-        self.dim = weights["text_projection"].shape[1]
+        width, self.dim = weights["text_projection"].shape
         layers = len({name.split(".")[2] for name in weights if name.startswith("transformer.")})
         self.token_embedding = nn.Embedding(49_408, width)  # OpenAI's vocabulary
-        self.positional_embedding = nn.Parameter(torch.empty(self.context_length, width))
+        self.positional_embedding = nn.Parameter(weights["positional_embedding"])
         self.transformer = parts.Transformer(width, layers, heads=width // 64)
         self.ln_final = parts.LayerNorm(width)
-        self.text_projection = nn.Parameter(torch.empty(width, self.dim))
+        self.text_projection = nn.Parameter(weights["text_projection"])
         self.load_state_dict(weights)
         self.eval().requires_grad_(False)
 
@@ -257,13 +227,12 @@ class _TextTower(nn.Module):
 def import_clip() -> Any:
     """The package openai-clip, which wants one name of ``pkg_resources`` while it is imported.
 
-    Setuptools 81 dropped that module, and older ones warn about it: a stand-in serves them all.
-    Raises ImportError if ``clip`` is another package, a file beside the notebook, or incomplete.
+    Setuptools 81 dropped that module, older ones warn about it. Raises ImportError if ``clip`` is
+    another package, a file beside the notebook, or incomplete.
     """
-    stand_in: Any = types.ModuleType("pkg_resources")
-    stand_in.packaging = packaging
-    former = sys.modules.get("pkg_resources")
-    sys.modules["pkg_resources"] = stand_in
+    modules: dict[str, Any] = sys.modules
+    former = modules.get("pkg_resources")
+    modules["pkg_resources"] = types.SimpleNamespace(packaging=packaging)
     try:
         clip = importlib.import_module("clip")
         _ = clip.clip._MODELS, clip.model.Transformer, clip.simple_tokenizer.SimpleTokenizer
@@ -275,15 +244,9 @@ def import_clip() -> Any:
             "is yours, and pip install openai-clip"
         ) from error
     finally:
-        del sys.modules["pkg_resources"]
+        del modules["pkg_resources"]
         if former is not None:
-            sys.modules["pkg_resources"] = former
-
-
-def _published(clip: Any) -> Published:
-    url = clip.clip._MODELS["ViT-B/32"]
-    *_, sha256, file = url.split("/")
-    return Published("CLIP", url, "350 MB", sha256, f"~/.cache/clip/{file}", WEIGHTS_VARIABLE)
+            modules["pkg_resources"] = former
 
 
 def _read_tower(path: Path, content: bytes) -> _TextTower:

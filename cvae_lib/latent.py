@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cvae_lib.checks import real_number, same_shape, whole_number
+from cvae_lib.checks import evaluating, real_number, same_shape, whole_number
 from cvae_lib.data.sets import CaptionedSet, ImageSet, to_unit
 from cvae_lib.losses import reparameterize
 from cvae_lib.models import BaseVAE, TextConditionalVAE
@@ -28,13 +28,13 @@ def encode_set(
     """
     if not len(data):
         raise ValueError("there is nothing to encode: the set has no images")
-    model.eval()
     device = next(model.parameters()).device
     size = batch_size or (1000 if isinstance(data, ImageSet) else 100)
-    pairs = [
-        model.encode(to_unit(images), conditions)
-        for images, conditions in data.to(device).batches(size)
-    ]
+    with evaluating(model):
+        pairs = [
+            model.encode(to_unit(images), conditions)
+            for images, conditions in data.to(device).batches(size)
+        ]
     mu, logvar = (torch.cat(parts).cpu() for parts in zip(*pairs, strict=True))
     return mu, logvar
 
@@ -120,7 +120,7 @@ def fit_prior(
     """
     width = real_number("width", width, above=0)
     mu, logvar = encode_set(model, data)
-    classes, components = model.prior_weight.shape
+    classes, components = model.prior.weight.shape
     labels = torch.zeros(len(data), dtype=torch.long)
     if classes > 1 and isinstance(data, ImageSet):
         labels = data.labels.cpu()
@@ -133,7 +133,7 @@ def fit_prior(
         else:
             fits.append(mixture(*of_class, components, seed))
     means, covariances, weights = (torch.stack(parts) for parts in zip(*fits, strict=True))
-    model.set_prior(means, width**2 * covariances, weights)
+    model.prior.set(means, width**2 * covariances, weights)
 
 
 @torch.no_grad()
@@ -155,11 +155,12 @@ def fit_text_prior(
     """
     width = real_number("width", width, above=0)
     order = torch.arange(len(data)).split(100)
-    model.eval()
     device = next(model.parameters()).device
     parts = []
-    for images, vectors in data.to(device).take(order, (seed,)):
-        parts.append((*model.encode(to_unit(images), vectors), model.read(vectors)))
+    with evaluating(model):
+        for images, vectors in data.to(device).take(order, (seed,)):
+            texts = model.prepare(vectors, len(vectors))
+            parts.append((*model.encode(to_unit(images), vectors), texts))
     mu, logvar, text = (torch.cat(part).double().cpu() for part in zip(*parts, strict=True))
     mean, centre = mu.mean(0), text.mean(0)
     x, y = text - centre, mu - mean
@@ -167,8 +168,10 @@ def fit_text_prior(
     weight = torch.linalg.solve(gram, x.T @ y).T
     left = y - x @ weight.T
     covariance = left.T @ left / len(left) + torch.diag(logvar.exp().mean(0))
-    model.set_text_prior(
-        weight.float(), (mean - weight @ centre).float(), (width**2 * covariance).float()
+    model.prior.set(
+        (mean - weight @ centre).float()[None],
+        (width**2 * covariance).float()[None],
+        text=weight.float(),
     )
 
 

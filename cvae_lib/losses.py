@@ -1,8 +1,7 @@
 """Likelihoods, KL divergences, ELBO and IWAE bound: pure functions, per example, in nats.
 
-The caller averages. Images are flattened, so every per-example term is a sum over pixels or
-latent dimensions, and a learning rate never depends on the batch size. They are taken in float32 at
-least, as a sum over pixels in half precision is off by whole nats.
+The caller averages. A term is the sum over an example's pixels or latent dimensions, taken in
+float32 at least: in half precision it would be off by whole nats.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Generator, Tensor
 
 from cvae_lib.checks import check_unit, same_shape, whole_number
 from cvae_lib.distributed import overall_mean
@@ -24,20 +23,10 @@ UNIT_WEIGHT_LOGVAR = math.log(0.5)  # σ² = ½: the Gaussian nll is the squared
 
 
 def bernoulli_nll(x: Tensor, logits: Tensor) -> Tensor:
-    """Binary cross-entropy −log p(x | logits), summed over each example's pixels.
+    """Binary cross-entropy −log p(x | logits) of pixels x in [0, 1]: (B, …) → (B,) nats.
 
-    Args:
-        x: (B, …) in [0, 1]. For grey values between 0 and 1 this is the article's loss, but not
-            the likelihood of any distribution (Loaiza-Ganem & Cunningham 2019); for 0 and 1 it is
-            the Bernoulli likelihood.
-        logits: (B, …), the decoder's output before the sigmoid.
-
-    Returns:
-        (B,) nats.
-
-    Raises:
-        ValueError: for other shapes, or (on the CPU) pixels outside [0, 1]: of those the loss has
-            no lower bound.
+    For greys this is the article's loss, but the likelihood of no distribution (Loaiza-Ganem &
+    Cunningham 2019). Outside [0, 1] it has no lower bound: a ValueError (on the CPU).
     """
     same_shape(x, logits, ("x", "logits"))
     check_unit(x, "x")
@@ -46,11 +35,7 @@ def bernoulli_nll(x: Tensor, logits: Tensor) -> Tensor:
 
 
 def gaussian_nll(x: Tensor, mean: Tensor, logvar: Tensor | float = UNIT_WEIGHT_LOGVAR) -> Tensor:
-    """−log N(x; mean, exp(logvar)), summed over each example's elements: (B,) nats.
-
-    ``x`` and ``mean`` have one shape, to which ``logvar`` broadcasts; the default σ² = ½ makes
-    this the summed squared error plus a constant.
-    """
+    """−log N(x; mean, exp(logvar)): (B, …) → (B,) nats; ``logvar`` broadcasts to (B, …)."""
     same_shape(x, mean, ("x", "mean"))
     x, mean = _single(x), _single(mean)
     logvar = _fitting("logvar", logvar, x)
@@ -59,11 +44,9 @@ def gaussian_nll(x: Tensor, mean: Tensor, logvar: Tensor | float = UNIT_WEIGHT_L
 
 
 def optimal_logvar(x: Tensor, mean: Tensor) -> Tensor:
-    """The shared log σ² that maximises the Gaussian likelihood: log of the mean squared error.
+    """The log σ² that maximises a batch's Gaussian likelihood: log of the mean squared error.
 
-    Of the whole batch, also where several processes have shares of it. No gradient flows through
-    it: at the optimum the derivative by σ is zero, so the gradient by ``mean`` is the same (Rybkin
-    et al. 2021, eq. 6).
+    No gradient flows through it: at the optimum that of σ is zero (Rybkin et al. 2021, eq. 6).
     """
     same_shape(x, mean, ("x", "mean"))
     error = (_single(x) - _single(mean)).detach().square()
@@ -71,27 +54,17 @@ def optimal_logvar(x: Tensor, mean: Tensor) -> Tensor:
 
 
 def gaussian_kl(
-    mu_q: Tensor,
-    logvar_q: Tensor,
-    mu_p: Tensor | float = 0.0,
-    logvar_p: Tensor | float = 0.0,
+    mu_q: Tensor, logvar_q: Tensor, mu_p: Tensor | float = 0.0, logvar_p: Tensor | float = 0.0
 ) -> Tensor:
-    """KL(N(mu_q, exp(logvar_q)) ‖ N(mu_p, exp(logvar_p))) for diagonal Gaussians: (B,) nats.
+    """KL(N(mu_q, exp(logvar_q)) ‖ N(mu_p, exp(logvar_p))), both diagonal: (B, D) → (B,) nats.
 
-    Args:
-        mu_q, logvar_q: (B, D).
-        mu_p, logvar_p: broadcastable to (B, D); the default is the standard normal prior.
-
-    Source: Kingma & Welling 2014, appendix B.
+    ``mu_p`` and ``logvar_p`` broadcast to (B, D). Source: Kingma & Welling 2014, appendix B.
     """
     return gaussian_kl_per_unit(mu_q, logvar_q, mu_p, logvar_p).sum(1)
 
 
 def gaussian_kl_per_unit(
-    mu_q: Tensor,
-    logvar_q: Tensor,
-    mu_p: Tensor | float = 0.0,
-    logvar_p: Tensor | float = 0.0,
+    mu_q: Tensor, logvar_q: Tensor, mu_p: Tensor | float = 0.0, logvar_p: Tensor | float = 0.0
 ) -> Tensor:
     """The KL divergence of `gaussian_kl` before its sum: (B, D) nats."""
     same_shape(mu_q, logvar_q, ("mu_q", "logvar_q"))
@@ -108,28 +81,25 @@ def gaussian_log_prob(z: Tensor, mu: Tensor | float = 0.0, logvar: Tensor | floa
 
 
 def gaussian_kl_monte_carlo(
-    mu_q: Tensor, logvar_q: Tensor, samples: int = 1, generator: torch.Generator | None = None
+    mu_q: Tensor, logvar_q: Tensor, samples: int = 1, generator: Generator | None = None
 ) -> Tensor:
-    """Estimate KL(q ‖ N(0, I)) as the mean of log q(z) − log p(z) over draws z ~ q: (B,) nats.
-
-    Unbiased, and noisier than `gaussian_kl`; it needs no closed form.
-    """
+    """Estimate KL(q ‖ N(0, I)) as the mean of log q(z) − log p(z) over draws z ~ q: (B,) nats."""
     samples = whole_number("samples", samples, at_least=1)
-    z = reparameterize(
-        mu_q.expand(samples, *mu_q.shape), logvar_q.expand(samples, *logvar_q.shape), generator
-    )
+    shape = samples, *mu_q.shape
+    z = reparameterize(mu_q.expand(shape), logvar_q.expand(shape), generator)
     return (gaussian_log_prob(z, mu_q, logvar_q) - gaussian_log_prob(z)).mean(0)
 
 
-def reparameterize(mu: Tensor, logvar: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Draw z = μ + σ·ε with ε ~ N(0, I): differentiable in μ and log σ², any shape."""
+def reparameterize(mu: Tensor, logvar: Tensor, generator: Generator | None = None) -> Tensor:
+    """Draw z = μ + σ·ε with ε ~ N(0, I): differentiable in μ and log σ², of any one shape."""
+    sigma = _exp(0.5 * _fitting("logvar", logvar, mu))
     noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
-    return mu + torch.exp(0.5 * logvar) * noise
+    return mu + sigma * noise
 
 
-def binarise(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def binarise(x: Tensor, generator: Generator | None = None) -> Tensor:
     """Draw each pixel as 0 or 1 with probability ``x``: one draw of dynamic binarisation."""
-    return torch.bernoulli(x, generator=generator)
+    return torch.bernoulli(check_unit(x, "x").clamp(0, 1), generator=generator)
 
 
 class Elbo(NamedTuple):
@@ -145,8 +115,8 @@ class Elbo(NamedTuple):
         return self.nll + self.kl
 
 
-class LatentVariableModel(Protocol):
-    """What the bounds ask of a model; `cvae_lib.models` has four."""
+class Model(Protocol):
+    """What the bounds ask of a model, such as those of `cvae_lib.models`."""
 
     likelihood: str
 
@@ -156,21 +126,12 @@ class LatentVariableModel(Protocol):
 
 
 def elbo(
-    model: LatentVariableModel,
-    x: Tensor,
-    condition: Tensor | None = None,
-    generator: torch.Generator | None = None,
+    model: Model, x: Tensor, condition: Tensor | None = None, generator: Generator | None = None
 ) -> Elbo:
-    """Both terms of the ELBO at one draw of z for each example.
+    """Both terms of the ELBO at one draw of z for each image (B, C, H, W) in [0, 1].
 
-    Args:
-        model: encoder, decoder and likelihood.
-        x: (B, C, H, W) in [0, 1]; binarised afresh if the likelihood is "binarised".
-        condition: (B,) labels; None for an unconditional model.
-        generator: source of the noise.
-
-    Source: Kingma & Welling 2014, eq. 10; with a condition, Sohn et al. 2015, eq. 5 with the
-    prior N(0, I).
+    Each is binarised afresh if the likelihood is "binarised"; its condition is a label or a text
+    vector. Source: Kingma & Welling 2014, eq. 10; Sohn et al. 2015, eq. 5 with prior N(0, I).
     """
     if model.likelihood == "binarised":
         x = binarise(x, generator)
@@ -180,11 +141,11 @@ def elbo(
 
 
 def log_weights(
-    model: LatentVariableModel,
+    model: Model,
     x: Tensor,
     condition: Tensor | None = None,
     samples: int = 50,
-    generator: torch.Generator | None = None,
+    generator: Generator | None = None,
 ) -> Tensor:
     """log p(x, z_k) − log q(z_k | x) for draws z_1 … z_K from q: (K, B) nats."""
     samples = whole_number("samples", samples, at_least=1)
@@ -200,21 +161,13 @@ def log_weights(
 
 
 def importance_weighted_bound(log_w: Tensor) -> Tensor:
-    """log of the mean importance weight: (K, B) → (B,) nats, a lower bound on log p(x).
-
-    With K = 1 it is one draw of the ELBO; it rises to log p(x) with K (Burda et al. 2016, eq. 8).
-    """
+    """log of the mean weight, (K, B) → (B,) nats: bounds log p(x) (Burda et al. 2016, eq. 8)."""
     return torch.logsumexp(log_w, dim=0) - math.log(len(log_w))
 
 
 def active_units(mu: Tensor, threshold: float = 0.01) -> int:
-    """Count latent dimensions whose posterior mean varies over the data: Var(μ_d) > threshold.
-
-    Args:
-        mu: (N, D) posterior means of many examples.
-
-    Source: Burda et al. 2016, section 5.2.
-    """
+    """Count dimensions whose mean varies, Var(μ_d) > threshold (Burda et al. 2016, section 5.2)."""
+    mu = torch.as_tensor(mu)
     if mu.ndim != 2 or len(mu) < 2:
         raise ValueError(f"mu must be (N, D) of at least 2 examples, got {tuple(mu.shape)}")
     return int((mu.var(dim=0) > threshold).sum())

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -31,6 +30,12 @@ class Judge(Protocol):
     def __call__(self, x: Tensor) -> Tensor: ...
 
 
+def _pair(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    x, y = check_images(x, name="x"), check_images(y, name="y")
+    same_shape(x, y, ("x", "y"))
+    return x, y
+
+
 def sse(x: Tensor, y: Tensor) -> Tensor:
     """Sum of squared errors of each image pair: (B, C, H, W) in [0, 1] → (B,)."""
     x, y = _pair(x, y)
@@ -51,18 +56,13 @@ def psnr(x: Tensor, y: Tensor) -> Tensor:
 def ssim(x: Tensor, y: Tensor) -> Tensor:
     """Structural similarity of each image pair: (B, C, H, W) in [0, 1] → (B,) in [−1, 1].
 
-    Gaussian window of 11 × 11 pixels (σ = 1.5), data range 1, population covariance, averaged
-    over channels and over the positions where the window lies wholly inside the image (no
-    padding): scikit-image's ``structural_similarity(gaussian_weights=True,
-    use_sample_covariance=False)``.
-
-    Source: Wang et al. 2004, eq. 13.
+    A mean over the channels and places of a Gaussian window (11 × 11 pixels, σ = 1.5) that lies
+    wholly inside: scikit-image's ``structural_similarity(gaussian_weights=True,
+    use_sample_covariance=False)`` for data range 1. Source: Wang et al. 2004, eq. 13.
     """
     x, y = _pair(x, y)
     if min(x.shape[2:]) < SSIM_WINDOW:
-        raise ValueError(
-            f"images must be at least {SSIM_WINDOW} × {SSIM_WINDOW}, got {tuple(x.shape)}"
-        )
+        raise ValueError(f"images must be at least 11 × 11, got {tuple(x.shape)}")
     dtype, x, y = x.dtype, x.double(), y.double()  # E[x²] − E[x]² of dark areas cancels digits
     stacked = torch.cat([x, y, x * x, y * y, x * y])
     mean_x, mean_y, xx, yy, xy = _gaussian_blur(stacked).chunk(5)
@@ -74,12 +74,21 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     return (luminance * structure).flatten(1).mean(1).to(dtype)
 
 
-def thumbnail(x: Tensor, side: int) -> Tensor:
-    """Shrink pictures (B, C, S, S) to side × side pixels by averaging, and enlarge them again.
+def _gaussian_blur(images: Tensor) -> Tensor:
+    """Filter (B, C, H, W) with the SSIM window, keeping the positions it covers wholly."""
+    offsets = torch.arange(SSIM_WINDOW, dtype=torch.float64) - SSIM_WINDOW // 2
+    window = torch.exp(-0.5 * (offsets / SSIM_SIGMA).square())
+    for axis in (2, 3):  # sums of shifted pictures: a convolution in float64 is far slower
+        length = images.shape[axis] - SSIM_WINDOW + 1
+        blurred = torch.zeros_like(images.narrow(axis, 0, length))
+        for offset, weight in enumerate((window / window.sum()).tolist()):
+            blurred.add_(images.narrow(axis, offset, length), alpha=weight)
+        images = blurred
+    return images
 
-    A yardstick for reconstructions: what 3 · side² numbers keep of a colour picture without any
-    learning.
-    """
+
+def thumbnail(x: Tensor, side: int) -> Tensor:
+    """Shrink pictures (B, C, S, S) to side × side pixels by averaging, and enlarge them again."""
     x = check_images(x)
     side = whole_number("side", side, at_least=1, at_most=x.shape[-1])
     small = F.interpolate(x, (side, side), mode="area")
@@ -89,27 +98,22 @@ def thumbnail(x: Tensor, side: int) -> Tensor:
 def frechet_distance(features_a: Tensor, features_b: Tensor) -> float:
     """Fréchet distance between Gaussians fitted to two sets of features (N, D), (M, D).
 
-    ‖μ_a − μ_b‖² + tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½), in float64 with sample covariances. It is biased
-    upwards for few samples: compare only values taken with the same N and M.
-
-    Source: Heusel et al. 2017, eq. 6.
+    ‖μ_a − μ_b‖² + tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½), in float64 (Heusel et al. 2017, eq. 6). It is
+    biased upwards for few samples: compare only values taken with the same N and M.
     """
-    sets = {"features_a": features_a, "features_b": features_b}
-    for name, features in sets.items():
+    a, b = torch.as_tensor(features_a).double(), torch.as_tensor(features_b).double()
+    for name, features in (("features_a", a), ("features_b", b)):
         if features.ndim != 2 or len(features) < 2:
             raise ValueError(f"{name} must be (N, D) with N ≥ 2, got {tuple(features.shape)}")
         check_finite(features.cpu(), f"value of {name}")
-    a, b = features_a.double(), features_b.double()
     if a.shape[1] != b.shape[1]:
-        raise ValueError(
-            f"both sets need one number of features, got {a.shape[1]} and {b.shape[1]}"
-        )
+        raise ValueError(f"sets need one number of features, got {a.shape[1]} and {b.shape[1]}")
     shift = (a.mean(0) - b.mean(0)).square().sum()
     cov_a, cov_b = (torch.cov(f.T).view(2 * f.shape[1:]) for f in (a, b))  # D = 1 gives a number
     # The eigenvalues of Σ_a Σ_b are those of the symmetric Σ_a^½ Σ_b Σ_a^½, and not negative.
-    root_a = _matrix_root(cov_a)
-    product = root_a @ cov_b @ root_a
-    overlap = torch.linalg.eigvalsh(product).clamp_min(0).sqrt().sum()
+    values, vectors = torch.linalg.eigh(cov_a)
+    root_a = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+    overlap = torch.linalg.eigvalsh(root_a @ cov_b @ root_a).clamp_min(0).sqrt().sum()
     return float((shift + cov_a.trace() + cov_b.trace() - 2 * overlap).clamp_min(0))
 
 
@@ -131,71 +135,20 @@ def _by_batch(
     judge: Judge, look: Callable[[Tensor], Tensor], images: Tensor, batch_size: int
 ) -> Tensor:
     """What the judge makes of each image, in evaluation mode whatever mode it is in."""
-    images = check_images(images)
-    size = whole_number("batch_size", batch_size, at_least=1)
+    batches = check_images(images).split(whole_number("batch_size", batch_size, at_least=1))
     if not len(images):
         raise ValueError("there are no images to judge")
     with evaluating(judge):
-        return torch.cat([look(batch) for batch in images.split(size)])
-
-
-def obedience(
-    drawn: Sequence[Sequence[dict[str, Any]]],
-    asked: Sequence[Sequence[Any]],
-    position: bool = True,
-) -> dict[str, float]:
-    """How far pictures show what their texts asked for, each a mean over the pictures.
-
-    A picture of n asked things is judged by its n surest things.
-
-    Args:
-        drawn: for each picture what a judge sees: things of all colours with "presence", "shape",
-            "colour", "row" and "column", the surest first (`SceneJudge.read`).
-        asked: for each picture the n things of its text, with these names as attributes
-            (`cvae_lib.data.Thing`).
-        position: whether the texts say where the things are.
-
-    Returns:
-        "colour", "shape", "position": the share of the n asked colours (shapes, places) that are
-        there; "count": whether exactly n things are present; "all": whether the count is right and
-        every asked thing is there, of its colour, shape and place at once.
-
-    Raises:
-        ValueError: for no pictures, or unequal numbers of pictures and texts.
-    """
-    if not drawn or len(drawn) != len(asked):
-        raise ValueError(f"need as many pictures as texts, got {len(drawn)} and {len(asked)}")
-    keys: dict[str, tuple[str, ...]] = {"colour": ("colour",), "shape": ("shape",)}
-    if position:
-        keys["position"] = ("row", "column")
-    whole = sum(keys.values(), ())
-    sums = dict.fromkeys([*keys, "count", "all"], 0.0)
-    for seen, wanted in zip(drawn, asked, strict=True):
-        surest = seen[: len(wanted)]
-        for name, key in keys.items():
-            sums[name] += _shared(surest, wanted, key) / len(wanted)
-        count = sum(thing["presence"] > 0.5 for thing in seen) == len(wanted)
-        sums["count"] += count
-        sums["all"] += count and _shared(surest, wanted, whole) == len(wanted)
-    return {name: total / len(drawn) for name, total in sums.items()}
-
-
-def _shared(a: Sequence[dict[str, Any]], b: Sequence[Any], keys: tuple[str, ...]) -> int:
-    """How many things seen and asked for pair up by their values of ``keys``."""
-    left = Counter(tuple(thing[k] for k in keys) for thing in a)
-    right = Counter(tuple(getattr(thing, k) for k in keys) for thing in b)
-    return (left & right).total()
+        return torch.cat([look(batch) for batch in batches])
 
 
 def diversity(x: Tensor, labels: Tensor) -> float:
-    """The mean squared distance of two different examples (N, …) of one label (N,).
+    """The mean squared distance (of images: `sse`) of two different examples (N, …) of one label.
 
-    Every label counts by its share of the examples. Of images it is the mean `sse` of two of them,
-    of features their squared distance. Computed as twice the variance, summed over dimensions.
-
-    Raises:
-        ValueError: for a label with a single example.
+    Every label counts by its share of the examples, and must have two (else ValueError). Computed
+    as twice the variance, summed over dimensions.
     """
+    x = torch.as_tensor(x)
     labels = check_labels(labels, None, len(x)).to(x.device)
     total = 0.0
     for label in labels.unique():
@@ -209,9 +162,7 @@ def diversity(x: Tensor, labels: Tensor) -> float:
 def bits_per_dim(nats: float, dims: int, levels: int = 1) -> float:
     """−log p of ``nats`` over ``dims`` dimensions, in bits per dimension.
 
-    Args:
-        levels: grey levels in [0, 1] if ``nats`` belong to a density: it counts each as wide as
-            1 / levels, which adds log₂ levels. 1 for a probability.
+    For a density give the ``levels`` of grey in [0, 1]: each is 1 / levels wide, which adds log₂.
     """
     if dims < 1 or levels < 1:
         raise ValueError(f"dims and levels must be at least 1, got {dims} and {levels}")
@@ -237,39 +188,10 @@ def linear_probe(train: Tensor, train_labels: Tensor, test: Tensor, test_labels:
 def _probe(
     classifier: Any, train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor
 ) -> float:
-    """Accuracy of a classifier that reads standardised latents.
-
-    scikit-learn takes seconds to import: whoever needs no probe need not wait for it.
-    """
+    """Accuracy of a classifier that reads standardised latents."""
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    from sklearn.preprocessing import StandardScaler  # seconds to import: for probes alone
 
-    train_labels = check_labels(train_labels, None, len(train))
-    test_labels = check_labels(test_labels, None, len(test))
-    probe = make_pipeline(StandardScaler(), classifier)
-    probe.fit(train.cpu().numpy(), train_labels.cpu().numpy())
-    return float(probe.score(test.cpu().numpy(), test_labels.cpu().numpy()))
-
-
-def _gaussian_blur(images: Tensor) -> Tensor:
-    """Filter (B, C, H, W) with the SSIM window, keeping the positions it covers wholly."""
-    offsets = torch.arange(SSIM_WINDOW, dtype=torch.float64) - SSIM_WINDOW // 2
-    window = torch.exp(-0.5 * (offsets / SSIM_SIGMA).square())
-    for axis in (2, 3):  # sums of shifted pictures: a convolution in float64 is far slower
-        length = images.shape[axis] - SSIM_WINDOW + 1
-        blurred = torch.zeros_like(images.narrow(axis, 0, length))
-        for offset, weight in enumerate((window / window.sum()).tolist()):
-            blurred.add_(images.narrow(axis, offset, length), alpha=weight)
-        images = blurred
-    return images
-
-
-def _matrix_root(symmetric: Tensor) -> Tensor:
-    values, vectors = torch.linalg.eigh(symmetric)
-    return (vectors * values.clamp_min(0).sqrt()) @ vectors.T
-
-
-def _pair(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    x, y = check_images(x, name="x"), check_images(y, name="y")
-    same_shape(x, y, ("x", "y"))
-    return x, y
+    known = torch.as_tensor(train).cpu(), check_labels(train_labels, None, len(train)).cpu()
+    unseen = torch.as_tensor(test).cpu(), check_labels(test_labels, None, len(test)).cpu()
+    return float(make_pipeline(StandardScaler(), classifier).fit(*known).score(*unseen))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -33,42 +33,31 @@ def plot_grid(
         columns: images a row; all of them in one row, up to 10, if None.
         row_titles: one at the left of each row.
         scale: inches an image is wide.
-
-    Raises:
-        ValueError: for other images, or titles that do not match the grid.
     """
     images = check_images(images.detach().cpu() if isinstance(images, Tensor) else images)
     if not len(images) or images.shape[1] not in (1, 3):
         raise ValueError(f"need pictures of 1 or 3 channels, got {tuple(images.shape)}")
     columns = whole_number("columns", min(len(images), 10) if columns is None else columns, 1)
     rows = -(-len(images) // columns)
-    titles, row_titles = list(titles or []), list(row_titles or [])
+    titles, row_titles = list(map(str, titles or [])), list(map(str, row_titles or []))
     if titles and len(titles) not in (len(images), columns):
-        raise ValueError(
-            f"{len(titles)} titles for {len(images)} images in {columns} columns: "
-            "give one for each image, or one for each column"
-        )
+        wanted = f"{len(images)} images or {columns} columns: give one for each"
+        raise ValueError(f"{len(titles)} titles for {wanted}")
     if row_titles and len(row_titles) != rows:
         raise ValueError(f"{len(row_titles)} row titles for {rows} rows: give one for each row")
 
     # All in inches: texts keep their size, so the space around the images grows with them.
     height = scale * images.shape[2] / images.shape[3]
-    above = max((_text_size(t, TITLE_SIZE)[1] for t in titles), default=0.0)
-    widest = max((_text_size(t, TITLE_SIZE)[0] for t in titles), default=0.0)
-    left = max((_text_size(t, ROW_TITLE_SIZE)[0] for t in row_titles), default=0.0)
+    widest, above = _text_size(titles, TITLE_SIZE)
     gap = max(0.04 * scale, widest + 0.08 - scale)
     row_gap = 0.04 * scale + (above if len(titles) > columns else 0.0)
-    left, right = left + gap / 2, gap / 2
-    width = left + columns * scale + (columns - 1) * gap + right
+    left = _text_size(row_titles, ROW_TITLE_SIZE)[0] + gap / 2
+    width = left + columns * (scale + gap) - gap / 2
     total = above + rows * height + (rows - 1) * row_gap + 0.04
     figure, axes = plt.subplots(rows, columns, figsize=(width, total), squeeze=False)
+    right, top = width - gap / 2, total - above - 0.02
     figure.subplots_adjust(
-        left=left / width,
-        right=1 - right / width,
-        bottom=0.02 / total,
-        top=1 - (above + 0.02) / total,
-        wspace=gap / scale,
-        hspace=row_gap / height,
+        left / width, 0.02 / total, right / width, top / total, gap / scale, row_gap / height
     )
     for axis in axes.flat:
         axis.set_axis_off()
@@ -87,14 +76,11 @@ def plot_grid(
 
 def plot_history(rows: Sequence[dict[str, float]]) -> Figure:
     """Draw each term of a training history over the epochs, training beside validation."""
-    if not rows:
-        raise ValueError("the history is empty: train for at least one epoch")
-    terms = [name for name in rows[0] if f"valid_{name}" in rows[0]]
+    terms = [name for row in rows[:1] for name in row if f"valid_{name}" in row]
     if not terms:
-        raise ValueError(f"no term stands beside its validation in {', '.join(rows[0])}")
-    figure, axes = plt.subplots(
-        1, len(terms), figsize=(3.2 * len(terms), 2.6), squeeze=False, layout="constrained"
-    )
+        raise ValueError(f"no epoch has a term beside its validation, got {list(rows)}")
+    size = 3.2 * len(terms), 2.6
+    figure, axes = plt.subplots(1, len(terms), figsize=size, squeeze=False, layout="constrained")
     epochs = [row["epoch"] for row in rows]
     for axis, term in zip(axes.flat, terms, strict=True):
         for prefix, label, colour in (("", "training", 0), ("valid_", "validation", 1)):
@@ -109,38 +95,33 @@ def plot_history(rows: Sequence[dict[str, float]]) -> Figure:
 
 
 def plot_bars(
-    values: dict[str, float],
-    *,
-    ylabel: str,
-    errors: dict[str, float] | None = None,
-    title: str | None = None,
+    values: dict[str, float], *, ylabel: str, errors: dict[str, float] | None = None
 ) -> Figure:
     """Draw one labelled bar for each value, with error bars if given."""
     if not values:
         raise ValueError("no values: give at least one bar")
-    bar_width = max(1.3, *(_text_size(name, 10)[0] for name in values))
-    width = max(bar_width * len(values) + 1.3, _text_size(title or "", 12)[0])
+    width = max(1.3, _text_size(values, 10)[0]) * len(values) + 1.3
     figure, axis = plt.subplots(figsize=(width, 3), layout="constrained")
+    places, heights = range(len(values)), list(values.values())
     whiskers = [errors[name] for name in values] if errors else None
-    colours = [PALETTE[i % len(PALETTE)] for i in range(len(values))]
-    places = range(len(values))
-    bars = axis.bar(places, list(values.values()), yerr=whiskers, capsize=4, color=colours)
+    bars = axis.bar(places, heights, yerr=whiskers, capsize=4, color=PALETTE)
     axis.set_xticks(places, list(values), parse_math=False)
     axis.bar_label(bars, fmt="%.4g", padding=3)
     axis.margins(y=0.15)
-    axis.set_ylabel(ylabel)
-    if title:
-        figure.suptitle(title, fontsize=12, parse_math=False)
+    axis.set_ylabel(ylabel, parse_math=False)
     axis.spines[["top", "right"]].set_visible(False)
     return _finished(figure)
 
 
-def _text_size(text: str, size: float) -> tuple[float, float]:
-    """Width and height in inches of (several lines of) text of ``size`` points, with a margin."""
-    lines = text.replace("$", r"\$").split("\n")  # else a TextPath takes them for mathtext
-    extents = [TextPath((0, 0), line, size=size).get_extents() for line in lines if line]
-    width = max((box.x1 for box in extents), default=0.0)
-    return 1.06 * width / 72 + 0.12, len(lines) * 1.25 * size / 72 + 0.05
+def _text_size(texts: Iterable[str], size: float) -> tuple[float, float]:
+    """Inches of the widest and of the highest of texts of ``size`` points; of none, zero."""
+    width = height = 0.0
+    for text in texts:
+        lines = text.replace("$", r"\$").split("\n")  # else a TextPath takes them for mathtext
+        ends = [TextPath((0, 0), line, size=size).get_extents().x1 for line in lines if line]
+        width = max(width, 1.06 * max(ends, default=0.0) / 72 + 0.12)
+        height = max(height, len(lines) * 1.25 * size / 72 + 0.05)
+    return width, height
 
 
 def _finished(figure: Figure) -> Figure:

@@ -1,15 +1,23 @@
-"""What experiments measured: one JSON file a run, kept in ``records/EXPERIMENT/RUN.json``."""
+"""What experiments measured, one JSON file a run in ``records/EXPERIMENT/RUN.json``, and where."""
 
 from __future__ import annotations
 
 import json
 import math
+import platform
+import re
 import statistics
+import subprocess
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+
+from cvae_lib.config import TrainConfig
 from cvae_lib.files import write_atomically
+from cvae_lib.run import History
 
 FOLDER = Path(__file__).parent / "records"
 
@@ -67,3 +75,46 @@ def write_run(experiment: str, run: str, result: dict[str, Any]) -> Path:
     text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
     write_atomically(path, text.encode())
     return path
+
+
+def provenance(config: TrainConfig, history: History) -> dict[str, Any]:
+    """What every record says of its run, beside what it measured."""
+    rows = [{k: v for k, v in row.items() if k != "images_per_second"} for row in history.rows]
+    return {
+        "config": asdict(config),
+        "machine": history.settings,
+        "history": rows,
+        "seconds": sum(history["seconds"]),
+        "library_commit": library_commit(),
+        "hardware": hardware(),
+        "torch": torch.__version__,
+    }
+
+
+def library_commit() -> str:
+    """The commit this library was run from; "… with changes"; "unknown" outside a checkout."""
+
+    def git(*words: str) -> str:
+        found = subprocess.run(
+            ["git", *words], cwd=FOLDER, capture_output=True, text=True, check=True
+        )
+        return found.stdout.strip()
+
+    try:
+        changes = git("status", "--porcelain", "--", "../*.py", "../../benchmarks/*.py")
+        return git("rev-parse", "HEAD") + (" with changes" if changes else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def hardware() -> str:
+    """Name of the processor or GPU, and the number of threads."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE)
+        name = found[1].strip() if found else name
+    threads = torch.get_num_threads()
+    return f"{name}, {threads} thread{'s' if threads > 1 else ''}"

@@ -28,10 +28,8 @@ class Scale:
 
     def __str__(self) -> str:
         images = "all" if self.train_images is None else f"{self.train_images:,}"
-        return (
-            f"scale {self.name}: {images} training images, {self.epochs} epochs, "
-            f"on the {self.device.type.upper()}"
-        )
+        what = f"{images} training images, {self.epochs} epochs"
+        return f"scale {self.name}: {what}, on the {self.device.type.upper()}"
 
 
 SCALES = {
@@ -42,11 +40,7 @@ SCALES = {
 
 
 def choose_scale() -> Scale:
-    """Return the scale that ``$CVAE_SCALE`` names; without it "gpu" on a GPU and "cpu" elsewhere.
-
-    Raises:
-        ValueError: if ``$CVAE_SCALE`` names no scale.
-    """
+    """The scale that ``$CVAE_SCALE`` names; without it "gpu" on a GPU and "cpu" elsewhere."""
     name = os.environ.get("CVAE_SCALE") or ("gpu" if torch.cuda.is_available() else "cpu")
     if name not in SCALES:
         raise ValueError(f"CVAE_SCALE is {name!r}: choose one of {', '.join(SCALES)}")

@@ -1,6 +1,5 @@
 """Prompts to Fashion-MNIST labels and on to pictures; texts to sentences and words."""
 
-import operator
 import re
 import unicodedata
 from collections.abc import Collection
@@ -11,47 +10,44 @@ import torch
 from sentencex import get_sentence_boundaries
 from torch import Tensor
 
+from cvae_lib.checks import whole_number
+
 MAX_TEXT = 10_000  # characters of one prompt
 
 
 def _phrases(listed: str) -> tuple[str, ...]:
-    return tuple(re.split(r",\s+", listed.strip()))
+    """What stands between commas; "tank/crop top" are two."""
+    parts = (entry.rpartition(" ") for entry in " ".join(listed.split()).split(", "))
+    return tuple(f"{first} {head}".strip() for stem, _, head in parts for first in stem.split("/"))
 
 
 # Lower-case singulars (plural-only words as they are) by class, in label order. A hyphen or space
 # stands for hyphen, space or nothing. The head of an English compound comes last: compounds whose
 # first word is another garment are listed under their head, so that a shirt dress is a dress.
 _TABLE = """
-T-shirt/top: t-shirt, tee, tee-shirt, top, tank top, crop top, tube top, halter top, muscle tee,
-    camisole, singlet, undershirt, t-shirt top
+T-shirt/top: t-shirt, tee, tee-shirt, top, tank/crop/tube/halter/t-shirt top, muscle tee,
+    camisole, singlet, undershirt
 Trouser: trouser, pants, jeans, jean, slacks, chinos, leggings, sweatpants, joggers, khakis,
-    corduroys, culottes, dress pants, dress trouser, dress slacks, boot-cut jeans, boot-cut pants,
-    boot-cut trouser
+    corduroys, culottes, dress/boot-cut pants, dress/boot-cut trouser, dress slacks, boot-cut jeans
 Pullover: pullover, sweater, hoodie, jumper, sweatshirt, jersey, cardigan, turtleneck, polo neck,
-    turtleneck sweater, jersey sweater, cardigan sweater, pullover sweater, pullover hoodie,
-    sweater vest, sweater top
-Dress: dress, gown, frock, sundress, evening gown, ball gown, evening dress, pinafore,
-    pinafore dress, t-shirt dress, tee dress, tank top dress, shirt dress, sweater dress,
-    jumper dress, jersey dress, hoodie dress, turtleneck dress, coat dress, blazer dress,
-    button-down dress, button-up dress
-Coat: coat, jacket, parka, trench coat, overcoat, raincoat, anorak, blazer, topcoat, pea coat,
-    duffle coat, windbreaker, mackintosh, shacket, dress coat, sweater coat, sweater jacket,
-    shirt jacket, jean jacket, jeans jacket, blazer jacket, anorak jacket, parka coat, parka jacket
-Sandal: sandal, flip-flop, espadrille, high heel, stiletto, huarache, beach sandal, thong sandal,
-    gladiator sandal, platform sandal, wedge sandal, dress sandal, high heel sandal,
-    stiletto sandal, espadrille sandal, high heel shoe
-Shirt: shirt, dress shirt, blouse, button-down, button-up, oxford shirt, flannel shirt, polo shirt,
-    button-down shirt, button-up shirt, overshirt, work shirt, denim shirt, blouse top,
-    button-down blouse, button-up blouse
-Sneaker: sneaker, trainer, running shoe, tennis shoe, gym shoe, training shoe, basketball shoe,
-    skate shoe, plimsoll, shoe, dress shoe, high-top, low-top, high-top sneaker, low-top sneaker,
-    high-top trainer, low-top trainer, sneaker shoe, trainer shoe
-Bag: bag, handbag, purse, tote, tote bag, clutch, clutch bag, backpack, satchel, rucksack, knapsack,
-    briefcase, duffle bag, duffel bag, messenger bag, shoulder bag, satchel bag, clutch purse,
-    boot bag, shoe bag, dress bag
-Ankle boot: ankle boot, boot, bootie, ankle bootie, chelsea boot, chukka, chukka boot, combat boot,
-    desert boot, hiking boot, cowboy boot, rain boot, snow boot, dress boot, sneaker boot,
-    high heel boot, high heel ankle boot, sandal boot
+    turtleneck/jersey/cardigan/pullover sweater, pullover hoodie, sweater vest, sweater top
+Dress: dress, gown, frock, sundress, pinafore, evening/ball gown, evening/pinafore dress,
+    t-shirt/tee/tank top/shirt/sweater/jumper/jersey/hoodie/turtleneck/coat/blazer dress,
+    button-down/button-up dress
+Coat: coat, jacket, parka, overcoat, raincoat, anorak, blazer, topcoat, windbreaker, mackintosh,
+    shacket, trench/pea/duffle/dress/sweater/parka coat,
+    sweater/shirt/jean/jeans/blazer/anorak/parka jacket
+Sandal: sandal, flip-flop, espadrille, high heel, stiletto, huarache, high heel shoe,
+    beach/thong/gladiator/platform/wedge/dress/high heel/stiletto/espadrille sandal
+Shirt: shirt, blouse, button-down, button-up, overshirt, button-down/button-up blouse, blouse top,
+    dress/oxford/flannel/polo/button-down/button-up/work/denim shirt
+Sneaker: sneaker, trainer, plimsoll, shoe, high-top, low-top, high-top/low-top sneaker,
+    high-top/low-top trainer, dress/sneaker/trainer shoe,
+    running/tennis/gym/training/basketball/skate shoe
+Bag: bag, handbag, purse, tote, clutch, backpack, satchel, rucksack, knapsack, briefcase,
+    tote/clutch/duffle/duffel/messenger/shoulder/satchel/boot/shoe/dress bag, clutch purse
+Ankle boot: ankle boot, boot, bootie, ankle bootie, chukka, high heel/high heel ankle boot,
+    chelsea/chukka/combat/desert/hiking/cowboy/rain/snow/dress/sneaker/sandal boot
 """
 SYNONYMS: dict[str, tuple[str, ...]] = {
     name: _phrases(words)
@@ -61,18 +57,16 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 # Phrases that hold a garment word and mean something else.
 NOT_GARMENTS = _phrases("""
 on top, at the top, top of the, top hat, top-quality, top-notch, top model, top-down, top view,
-top left, top right, lap top, table top, roof top, dress code, dress rehearsal, coat hanger,
-coat rack, coat of arms, coat of paint, life jacket, dust jacket, sleeping bag, bean bag, tea bag,
-boot camp, car boot, shoe box, shoe lace, shoe rack, personal trainer, golf tee
+top left, top right, lap/table/roof top, dress code, dress rehearsal, coat hanger, coat rack,
+coat of arms, coat of paint, life/dust jacket, sleeping/bean/tea bag, boot camp, car boot, shoe box,
+shoe lace, shoe rack, personal trainer, golf tee
 """)
 
 # Known words that some write as two.
 _SPLIT = _phrases("""
-under shirt, sweat pants, sweat shirt, sun dress, over coat, rain coat, top coat, over shirt,
-hand bag, back pack, ruck sack, brief case, turtle neck, wind breaker
+under/sweat/over shirt, sweat pants, sun dress, over/rain/top coat, hand bag, back pack, ruck sack,
+brief case, turtle neck, wind breaker
 """)
-
-_WORDS = {word: label for label, words in enumerate(SYNONYMS.values()) for word in words}
 
 
 def _forms(phrase: str) -> tuple[str, str]:
@@ -83,52 +77,36 @@ def _forms(phrase: str) -> tuple[str, str]:
 
 
 def _key(phrase: str) -> str:
-    """A phrase without hyphens and spaces: what its spellings share."""
+    """What the spellings of a phrase share."""
     return re.sub("[ -]", "", phrase)
 
 
-# Every known spelling -> its label, or None for a phrase that only looks like a garment.
-_LABELS: dict[str, int | None] = {
-    _key(form): _WORDS.get(phrase) for phrase in (*NOT_GARMENTS, *_WORDS) for form in _forms(phrase)
-}
+_WORDS = {word: label for label, words in enumerate(SYNONYMS.values()) for word in words}
+_FORMS = [
+    (form, _WORDS.get(phrase))
+    for phrase in (*NOT_GARMENTS, *_SPLIT, *_WORDS)  # the last word on a key is a word's
+    for form in _forms(phrase)
+]
+_LABELS = {_key(form): label for form, label in _FORMS}  # None: it only looks like a garment
+_LETTER = r"[^\W_]"  # a letter or digit of any script: "red_dress.png" holds a dress
+# Longest phrase first; no unbounded repeat, so it runs in linear time. "can't" holds no t-shirt.
+_PATTERN = re.compile(
+    rf"(?<!{_LETTER})(?<!{_LETTER}')(?:"
+    + "|".join(re.sub("[ -]", "[ -]?", form) for form in sorted(dict(_FORMS), key=len)[::-1])
+    + rf")(?!{_LETTER})"
+)
 
-
-def _pattern() -> re.Pattern[str]:
-    """One alternation, longest phrase first; no unbounded repeat, so it runs in linear time."""
-    phrases = {form for phrase in (*_WORDS, *_SPLIT, *NOT_GARMENTS) for form in _forms(phrase)}
-    longest_first = sorted(phrases, key=lambda phrase: (-len(phrase), phrase))
-    spellings = (re.sub("[ -]", "[ -]?", phrase) for phrase in longest_first)
-    letter = r"[^\W_]"  # a letter or digit of any script: "red_dress.png" holds a dress
-    before = rf"(?<!{letter})(?<!{letter}')"  # the t of "can't" begins no t-shirt
-    return re.compile(rf"{before}(?:{'|'.join(spellings)})(?!{letter})")
-
-
-_PATTERN = _pattern()
-
-
-def _plain_char(char: str) -> str:
-    """Typographic variants of a character to ASCII: dashes, quotes, invisible characters."""
-    if char in "‘’ʼ":
-        return "'"
-    if char == "\u200b" or char.isspace():  # a zero-width space parts words as well
-        return " "
-    category = unicodedata.category(char)
-    if category == "Pd" or char == "\u2212":
-        return "-"
-    if category == "Cf" or "\ufe00" <= char <= "\ufe0f":  # soft hyphens, joiners, emoji variants
-        return ""
-    return "x" if category in ("Mn", "Mc") else char  # a lone accent or vowel sign is a letter
+# Typography to ASCII: quotes, minus, a zero-width space, emoji variants; dashes, soft hyphens and
+# joiners by their category. A lone accent or vowel sign is a letter.
+_CHARACTERS = str.maketrans("‘’ʼ−\u200b", 3 * "'" + "- ", "".join(map(chr, range(0xFE00, 0xFE10))))
+_CATEGORIES = {"Pd": "-", "Cf": "", "Mn": "x", "Mc": "x"}
 
 
 def _plain(text: str) -> str:
     """Compatibility forms (full-width letters, ligatures) unfolded, lower case, single spaces."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join("".join(map(_plain_char, folded)).split())
-
-
-def _short(text: str) -> str:
-    quoted = repr(text)
-    return quoted if len(quoted) <= 60 else f"{quoted[:56]}...{quoted[0]}"
+    folded = unicodedata.normalize("NFKC", text).casefold().translate(_CHARACTERS)
+    plain = (_CATEGORIES.get(unicodedata.category(char), char) for char in folded)
+    return " ".join("".join(plain).split())
 
 
 def known_words() -> list[str]:
@@ -147,17 +125,17 @@ def labels_from_text(text: str) -> list[int]:
     MAX_TEXT characters, or without a known garment word.
     """
     if not isinstance(text, str):
-        raise TypeError(f"text is {type(text).__name__} {_short(text)}; want a str")
+        raise TypeError(f"text is {type(text).__name__} {text!r:.60}; want a str")
     if len(text) > MAX_TEXT:
         raise ValueError(f"text has {len(text)} characters; want at most {MAX_TEXT}")
-    plain = _plain(text)
-    if not plain:
-        raise ValueError(f"text {_short(text)} is empty; want words such as 'a red dress'")
+    if not (plain := _plain(text)):
+        raise ValueError(f"text {text!r:.60} is empty; want words such as 'a red dress'")
     found = (_LABELS[_key(match.group())] for match in _PATTERN.finditer(plain))
     labels = [label for label in found if label is not None]
     if not labels:
+        quoted = text if len(text) <= 50 else f"{text[:50]}..."
         main = ", ".join(sorted(words[0] for words in SYNONYMS.values()))
-        raise ValueError(f"no garment word in {_short(text)}; known words include: {main}")
+        raise ValueError(f"no garment word in {quoted!r}; known words include: {main}")
     return labels
 
 
@@ -175,19 +153,12 @@ def text_to_images(
         generator: source of the noise, on the model's device.
         temperature: scales the noise, at least 0; 0 draws only the means of the class's prior.
 
-    Returns:
-        Images (M, n, 1, 28, 28) in [0, 1] and the M labels, in the order of the text.
+    Returns images (M, n, 1, 28, 28) in [0, 1] and the M labels, in the order of the text.
 
-    Raises:
-        TypeError, ValueError: as `labels_from_text`; TypeError for an n that is no whole number;
-            ValueError for n < 1, for a model that takes no label, and for a negative temperature.
+    Raises what `labels_from_text` raises; ValueError for a model that takes no label, and for an n
+    or a temperature out of range; TypeError for an n that is no whole number.
     """
-    try:
-        n = operator.index(n)  # NumPy's whole numbers too
-    except TypeError:
-        raise TypeError(f"n is {n!r}; want a whole number of pictures") from None
-    if n < 1:
-        raise ValueError(f"n is {n}; want at least 1 picture of each garment")
+    n = whole_number("n", n, at_least=1)
     if not getattr(model, "conditional", False):
         raise ValueError(
             f"{type(model).__name__} takes no label, so a text cannot steer it; want a "
@@ -221,7 +192,7 @@ def unknown_words(text: str, known: Collection[str]) -> list[str]:
 def split_sentences(text: str) -> list[str]:
     """The sentences of a text, white space made single spaces; no other character is lost.
 
-    The sentences are those of the library sentencex. It knows decimals, initials, ellipses, quotes,
+    They are those of the library sentencex, which knows decimals, initials, ellipses, quotes,
     common abbreviations and the stops of other scripts; an empty line ends a sentence as well, a
     single newline is a space. It does not know the numbers of a list ("1. A dog." is two), nor
     "Prof." and "e.g." before a capital, an end behind a bracket ("(It barks.) It runs." is one).

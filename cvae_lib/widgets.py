@@ -27,35 +27,23 @@ def table(rows: Iterable[Mapping[str, Any]]) -> HTML:
     rows = list(rows)
     if not rows:
         raise ValueError("the table has no rows")
-    columns = rows[0].items()
-    head = "".join(_cell("th", name, first) for name, first in columns)
-    body = [
-        "".join(_cell("td", row.get(name, ""), first) for name, first in columns) for row in rows
-    ]
-    lines = "".join(f"<tr>{cells}</tr>" for cells in body)
-    return HTML(f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>")
+    head = "".join(_cell("th", name, first) for name, first in rows[0].items())
+    body = ""
+    for row in rows:
+        cells = (_cell("td", row.get(name, ""), first) for name, first in rows[0].items())
+        body += f"<tr>{''.join(cells)}</tr>"
+    return HTML(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
 
 def explore(draw: Callable[..., Figure], **controls: ipywidgets.Widget) -> ipywidgets.VBox:
     """Return controls over a figure: ``draw(**values)`` is shown anew whenever one changes.
 
-    Args:
-        draw: takes the controls' values by name and returns a figure.
-        controls: ipywidgets with a ``value``, such as `ipywidgets.FloatSlider`; at least one.
+    ``controls`` are ipywidgets with a ``value``, such as `ipywidgets.FloatSlider`; at least one.
     """
     if not controls:
         raise ValueError("explore needs at least one control, such as x=ipywidgets.FloatSlider()")
-    picture = _picture()
-
-    def redraw(_change: object = None) -> None:
-        picture.value = _png(draw(**{name: c.value for name, c in controls.items()}))
-
-    for control in controls.values():
-        if hasattr(control, "continuous_update"):
-            control.continuous_update = False
-        control.observe(redraw, names="value")
-    redraw()
-    return ipywidgets.VBox([*controls.values(), picture])
+    parts = controls.values()
+    return _over_picture(parts, lambda: draw(**{name: c.value for name, c in controls.items()}))
 
 
 def prompt_box(
@@ -64,46 +52,49 @@ def prompt_box(
     """Return a text field that draws: ``n`` pictures for each garment it names, a row each.
 
     A text without a known garment word gets one line that says so. The same text and seed give
-    the same pictures.
-
-    Args:
-        model: a conditional model of `cvae_lib.models`.
+    the same pictures. ``model`` is a conditional one of `cvae_lib.models`.
     """
     layout = ipywidgets.Layout(width="100%", max_width="32rem")
-    field = ipywidgets.Text(text, description="Text", continuous_update=False, layout=layout)
+    field = ipywidgets.Text(text, description="Text", layout=layout)
     slider = ipywidgets.IntSlider(seed, 0, max(99, seed), description="Seed")
-    slider.continuous_update = False
-    picture = _picture()
     said = ipywidgets.Label()  # shows its value as text, whatever was typed
 
-    def draw(_change: object = None) -> None:
+    def draw() -> Figure | None:
         generator = torch.Generator(next(model.parameters()).device).manual_seed(slider.value)
         try:
             images, labels = text_to_images(model, field.value, n, generator)
         except ValueError as error:
-            said.value, picture.layout.display = str(error), "none"
-            return
+            said.value = str(error)
+            return None
         names = [list(SYNONYMS)[label] for label in labels[:MAX_ROWS]]
         more = f" (the first {MAX_ROWS} of {len(labels)} garments)"
         said.value = f"drawn: {', '.join(names)}" + more * (len(labels) > MAX_ROWS)
         pictures = images[:MAX_ROWS].flatten(0, 1)
-        picture.value = _png(plot_grid(pictures, columns=n, row_titles=names, scale=0.9))
-        picture.layout.display = None
+        return plot_grid(pictures, columns=n, row_titles=names, scale=0.9)
 
-    for control in (field, slider):
-        control.observe(draw, names="value")
-    draw()
-    return ipywidgets.VBox([field, slider, said, picture])
+    return _over_picture([field, slider, said], draw)
 
 
-def _picture() -> ipywidgets.Image:
-    return ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
+def _over_picture(
+    parts: Iterable[ipywidgets.Widget], draw: Callable[[], Figure | None]
+) -> ipywidgets.VBox:
+    """The parts over a picture, which is drawn now and whenever a control among them changes."""
+    picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
 
+    def redraw(_change: object = None) -> None:
+        figure, png = draw(), io.BytesIO()
+        picture.layout.display = None if figure else "none"
+        if figure:
+            figure.savefig(png, format="png")
+            picture.value = png.getvalue()
 
-def _png(figure: Figure) -> bytes:
-    png = io.BytesIO()
-    figure.savefig(png, format="png")
-    return png.getvalue()
+    for part in parts:
+        if hasattr(part, "continuous_update"):
+            part.continuous_update = False
+        if not isinstance(part, ipywidgets.Label):
+            part.observe(redraw, names="value")
+    redraw()
+    return ipywidgets.VBox([*parts, picture])
 
 
 def _cell(tag: str, value: Any, first: Any) -> str:

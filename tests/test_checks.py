@@ -1,6 +1,7 @@
 """Input contracts: what is accepted comes back in one form, what is not is named with a remedy."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,9 +23,6 @@ from cvae_lib.checks import (
 UNIT = torch.linspace(0, 1, 2 * 3 * 4 * 4).view(2, 3, 4, 4)
 
 
-# Images
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
 def test_images_of_any_float_type_come_back_as_they_are(dtype: torch.dtype) -> None:
     x = UNIT.clone().to(dtype).requires_grad_()
@@ -43,16 +41,17 @@ def test_an_array_becomes_a_tensor_whatever_its_strides() -> None:
     [
         ((255 * UNIT).byte(), r"torch.uint8 \(2, 3, 4, 4\), 0 … 255: use to_unit\(images\)"),
         ((255 * UNIT).numpy().astype(np.uint16), r"torch.uint16 .* 0 … 255: use to_unit"),
-        (255 * UNIT, r"lie in \[0, 1\], got torch.float32 .* 0 … 255: divide by 255"),
+        (255 * UNIT, r"float in \[0, 1\], got torch.float32 .* 0 … 255: divide by 255"),
         (2 * UNIT - 1, r"-1 … 1: \(x \+ 1\) / 2 brings"),
         (4 * UNIT - 2, r"-2 … 2: undo what scaled them, or clamp\(0, 1\)"),
         (UNIT + 1.5 * ROUNDING, r"0.00015 … 1: undo what scaled them"),
-        (UNIT > 0.5, r"must be float \(B, C, H, W\) in \[0, 1\], got torch.bool"),
-        (UNIT[0], r"must be float \(B, C, H, W\) in \[0, 1\], got torch.float32 \(3, 4, 4\)$"),
+        (UNIT > 0.5, r"must be float in \[0, 1\], got torch.bool"),
         (UNIT.to(torch.complex64), "got torch.complex64"),
+        (UNIT[0], r"must be float \(B, C, H, W\) in \[0, 1\], got torch.float32 \(3, 4, 4\)$"),
+        (3, r"got torch.int64 \(\)"),
     ],
 )
-def test_other_images_are_named_with_a_remedy(x, said: str) -> None:
+def test_other_images_are_named_with_a_remedy(x: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         check_images(x)
 
@@ -60,12 +59,6 @@ def test_other_images_are_named_with_a_remedy(x, said: str) -> None:
 def test_images_of_another_shape_than_asked() -> None:
     with pytest.raises(ValueError, match=r"x must be float \(B, 1, H, 4\) .* \(2, 3, 4, 4\)$"):
         check_images(UNIT, (1, None, 4), "x")
-
-
-@pytest.mark.parametrize("value", [[UNIT], "picture.png", None, 3])
-def test_what_is_no_batch_of_images_is_named_by_its_type(value: object) -> None:
-    with pytest.raises(TypeError, match=f"a tensor or an array, got {type(value).__name__}$"):
-        check_images(value)  # type: ignore[arg-type]
 
 
 def test_rounding_is_forgiven() -> None:
@@ -90,9 +83,6 @@ def test_values_are_left_unread_where_a_look_would_stop_the_device() -> None:
     assert torch.equal(compiled(2 * UNIT), 2 * UNIT + 1)
 
 
-# Labels
-
-
 @pytest.mark.parametrize(
     "labels",
     [
@@ -101,7 +91,6 @@ def test_values_are_left_unread_where_a_look_would_stop_the_device() -> None:
         np.array([0, 9, 3], np.uint16),
         np.array([3, 9, 0], np.int32)[::-1],
         torch.tensor([0, 9, 3], dtype=torch.uint8),
-        torch.tensor([0, 9, 3]),
     ],
 )
 def test_labels_of_any_integer_type_come_back_as_int64(labels) -> None:
@@ -111,8 +100,7 @@ def test_labels_of_any_integer_type_come_back_as_int64(labels) -> None:
 
 def test_labels_may_be_none_or_any() -> None:
     assert check_labels([], 10).dtype == torch.int64
-    assert check_labels(range(3), None).tolist() == [0, 1, 2]
-    assert check_labels([-5, 700], None, 2).tolist() == [-5, 700]
+    assert check_labels(range(-1, 2), None).tolist() == [-1, 0, 1]
 
 
 @pytest.mark.parametrize("wrong", [10, -1])
@@ -126,7 +114,7 @@ def test_the_first_label_out_of_range_is_named(wrong: int) -> None:
     [
         ([[1], [2], [3]], r"torch.int64 \(3, 1\)"),
         ([1, 2], r"torch.int64 \(2,\)"),
-        (torch.tensor(3), r"torch.int64 \(\)"),
+        (3, r"torch.int64 \(\)"),
         ([1.0, 2.0, 3.0], r"torch.float64 \(3,\)"),
         ([True, False, True], r"torch.bool \(3,\)"),
     ],
@@ -136,13 +124,12 @@ def test_labels_of_another_shape_or_type(labels, came: str) -> None:
         check_labels(labels, 10, 3)
 
 
-@pytest.mark.parametrize("labels", ["bag", 3, None, ["bag", "coat"], [0, [1]], {0: 1}])
-def test_what_is_no_list_of_labels_is_named_by_its_type(labels) -> None:
-    with pytest.raises(TypeError, match=f"list of whole numbers, got .*{type(labels).__name__}"):
-        check_labels(labels, 10)
-
-
-# Pairs and numbers
+@pytest.mark.parametrize("value", ["bag", None, ["bag", "coat"], [0, [1]], {0: 1}])
+def test_what_is_no_tensor_is_named_by_type_and_value(value: Any) -> None:
+    with pytest.raises(TypeError, match=f"list of whole numbers, got {type(value).__name__} "):
+        check_labels(value, 10)
+    with pytest.raises(TypeError, match=f"a tensor or an array, got {type(value).__name__} "):
+        check_images(value)
 
 
 def test_pairs_have_one_shape() -> None:
@@ -152,50 +139,41 @@ def test_pairs_have_one_shape() -> None:
 
 
 @pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3), np.array(3), torch.tensor(3)])
-def test_whole_numbers_become_int(value: object) -> None:
+def test_numbers_become_those_of_python(value: Any) -> None:
     found = whole_number("epochs", value, at_least=3, at_most=3)
     assert type(found) is int and found == 3
+    for number in (value, value * 1.0):
+        real = real_number("lr", number, at_least=3)
+        assert type(real) is float and real == 3.0
 
 
-@pytest.mark.parametrize(
-    "value",
-    [True, np.True_, torch.tensor(True), 2.0, 2.5, np.float32(2), torch.tensor(2.0), "3", None],
-)
-def test_other_things_are_no_whole_numbers(value: object) -> None:
+@pytest.mark.parametrize("value", [True, np.True_, torch.tensor(True), "3", None, 2j, [3]])
+def test_other_things_are_no_numbers(value: Any) -> None:
     with pytest.raises(TypeError, match="epochs must be a whole number, got "):
         whole_number("epochs", value)
-
-
-@pytest.mark.parametrize("value", [2, 2.0, np.float32(2), np.float64(2), np.int64(2)])
-def test_real_numbers_become_float(value: float) -> None:
-    found = real_number("lr", value, at_least=2, at_most=2, above=1)
-    assert type(found) is float and found == 2.0
-
-
-@pytest.mark.parametrize("value", [True, np.True_, "2", None, 2j, np.complex64(2)])
-def test_other_things_are_no_numbers(value: object) -> None:
     with pytest.raises(TypeError, match="lr must be a number, got "):
         real_number("lr", value)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32("nan")])
-def test_numbers_are_finite(value: float) -> None:
-    with pytest.raises(ValueError, match=f"lr must be finite, got {value}"):
-        real_number("lr", value)
+@pytest.mark.parametrize("value", [2.0, 2.5, np.float32(2), torch.tensor(2.0)])
+def test_whole_numbers_are_whole_by_their_type(value: Any) -> None:
+    with pytest.raises(TypeError, match="epochs must be a whole number, got "):
+        whole_number("epochs", value)
 
 
-def test_numbers_have_bounds() -> None:
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32("nan"), 0])
+def test_numbers_are_finite_and_within_bounds(value: float) -> None:
+    with pytest.raises(ValueError, match=f"lr must be finite and above 0, got {value}"):
+        real_number("lr", value, above=0)
+    with pytest.raises(ValueError, match=f"beta must be finite and at least 1, got {value}"):
+        real_number("beta", value, at_least=1)
+
+
+def test_whole_numbers_have_bounds() -> None:
     with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
         whole_number("steps", 0, at_least=1)
     with pytest.raises(ValueError, match="unit must be at most 3, got 4"):
         whole_number("unit", 4, at_least=0, at_most=3)
-    with pytest.raises(ValueError, match=r"beta must be at least 0, got -0\.5"):
-        real_number("beta", -0.5, at_least=0)
-    with pytest.raises(ValueError, match="lr must be finite and above 0, got 0"):
-        real_number("lr", 0, above=0)
-
-
-# Evaluation mode
 
 
 def test_a_model_is_evaluated_and_left_as_each_of_its_layers_was() -> None:
@@ -207,8 +185,5 @@ def test_a_model_is_evaluated_and_left_as_each_of_its_layers_was() -> None:
     with pytest.raises(KeyError), evaluating(model):
         raise KeyError
     assert model.training and not model[1].training
-
-
-def test_what_is_no_network_has_no_mode() -> None:
-    with evaluating(object()):
+    with evaluating(object()):  # what is no network has no mode
         pass

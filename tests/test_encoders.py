@@ -1,4 +1,4 @@
-"""Texts to vectors: hashing, CLIP's real code on small random weights, pieces, and the cache."""
+"""Texts to vectors: hashing, CLIP's real code on small random weights, and pieces."""
 
 import copy
 import hashlib
@@ -22,6 +22,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from cvae_lib import encoders
 from cvae_lib.encoders import (
     WEIGHTS_VARIABLE,
     ClipTextEncoder,
@@ -183,13 +184,6 @@ def test_nothing_is_in_a_models_state(any_encoder: Any) -> None:
     assert any_encoder(["a dog"]).dtype == torch.float32
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.text(max_size=60).map(lambda text: f"a {text}"), min_size=1, max_size=3))
-def test_any_text_gets_a_finite_vector(texts: list[str]) -> None:
-    vectors = HashingTextEncoder(64)(texts)
-    assert vectors.shape == (len(texts), 64) and vectors.isfinite().all()
-
-
 # Hashing
 
 
@@ -215,7 +209,7 @@ def test_hashing_fingerprint_is_of_its_settings() -> None:
     assert HashingTextEncoder(64).fingerprint != HashingTextEncoder(512).fingerprint
     assert re.fullmatch("[0-9a-f]{64}", HashingTextEncoder().fingerprint)
     assert HashingTextEncoder(np.int64(64)).fingerprint == HashingTextEncoder(64).fingerprint
-    with pytest.raises(ValueError, match="dim is 0"):
+    with pytest.raises(ValueError, match="dim must be at least 1, got 0"):
         HashingTextEncoder(0)
 
 
@@ -247,15 +241,14 @@ def test_clip_keeps_no_image_tower_and_is_frozen(encoder: ClipTextEncoder) -> No
 
 @pytest.mark.parametrize("batch_size", [1, 3, 1000])
 def test_clip_batches(
-    encoder: ClipTextEncoder, weights: Path, batch_size: int, monkeypatch: pytest.MonkeyPatch
+    encoder: ClipTextEncoder, batch_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = ClipTextEncoder(weights, batch_size=batch_size)
-    shapes = []
-    forward = other._tower.forward
+    expected, shapes, forward = encoder(TEXTS), [], encoder._tower.forward
+    monkeypatch.setattr(encoders, "BATCH", batch_size)
     monkeypatch.setattr(
-        other._tower, "forward", lambda tokens: shapes.append(tokens.shape) or forward(tokens)
+        encoder._tower, "forward", lambda tokens: shapes.append(tokens.shape) or forward(tokens)
     )
-    np.testing.assert_allclose(other(TEXTS), encoder(TEXTS), atol=1e-6, rtol=0)
+    np.testing.assert_allclose(encoder(TEXTS), expected, atol=1e-6, rtol=0)
     assert max(rows for rows, _ in shapes) <= batch_size
     assert len(shapes) == -(-sum(rows for rows, _ in shapes) // batch_size)
     assert max(length for _, length in shapes) <= 77
@@ -269,8 +262,6 @@ def test_clip_runs_on_the_device_it_is_given(encoder: ClipTextEncoder, weights: 
     # "meta" computes nothing: getting as far as its missing numbers shows that it was used
     with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
         ClipTextEncoder(weights, device="meta")(["a dog"])
-    with pytest.raises(ValueError, match="batch_size is 0"):
-        ClipTextEncoder(weights, batch_size=0)
 
 
 def test_clip_reads_on_behind_an_end_mark(encoder: ClipTextEncoder) -> None:

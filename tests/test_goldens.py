@@ -17,19 +17,14 @@ from typing import Any
 import pytest
 import torch
 
-from cvae_lib import measure, models
+from cvae_lib import evaluation, models
 from cvae_lib.data import fashion_mnist
 from cvae_lib.data.scenes import SPLITS, draw_scene, render, scenes
 from cvae_lib.encoders import HashingTextEncoder
-from cvae_lib.models.scene_judge import truth_set
-from cvae_lib.pretrained import (
-    RECIPES,
-    judge_objective,
-    load_pretrained,
-    measure_any,
-    recipe_data,
-    scene_judge_objective,
-)
+from cvae_lib.models.judges import judge_objective
+from cvae_lib.models.scene_judge import scene_judge_objective, truth_set
+from cvae_lib.pretrained import load_pretrained
+from cvae_lib.recipes import RECIPES
 from cvae_lib.train import TrainConfig, elbo_objective, fit
 
 FILE = Path(__file__).with_name("goldens.json")
@@ -138,10 +133,10 @@ def trained(kind: str) -> dict[str, Any]:
 
 def measured(name: str) -> dict[str, Any]:
     """The metrics of a shipped model on the first test pictures."""
-    test = recipe_data(name, "test", PICTURES)
+    recipe = RECIPES[name]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measure, "SAMPLES", SAMPLES)
-        return measure_any(load_pretrained(name), test)
+        patch.setattr(evaluation, "SAMPLES", SAMPLES)
+        return recipe.measure(load_pretrained(name), recipe.data("test", PICTURES))
 
 
 MADE: dict[str, Any] = {

@@ -47,7 +47,7 @@ def test_features_are_the_networks_whatever_the_batch(random_network: Any, weigh
 
 @pytest.mark.parametrize("shape", [(2, 1, 32, 32), (3, 32, 32)])
 def test_pictures_of_other_shapes_are_refused(weights: Path, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"must be \(N, 3, H, W\)"):
+    with pytest.raises(ValueError, match=r"must be float \(B, 3, H, W\)"):
         InceptionFeatures(weights)(torch.zeros(shape))
 
 

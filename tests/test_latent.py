@@ -29,7 +29,7 @@ def test_encode_set_is_encode_in_order_whatever_the_batch(cls, images: ImageSet)
     model = cls(8).train()
     mu, logvar = encode_set(model, images, batch_size=100)
     expected = model.encode(images.pixels(), images.labels)
-    assert not model.training and not mu.requires_grad
+    assert model.training and not mu.requires_grad
     torch.testing.assert_close(mu, expected[0].detach())
     torch.testing.assert_close(logvar, expected[1].detach())
 
@@ -61,8 +61,8 @@ def test_fit_prior_gives_each_class_its_own_gaussian(images: ImageSet) -> None:
     for label in range(10):
         of_class = images.labels == label
         mean, covariance = aggregated_moments(mu[of_class], logvar[of_class])
-        torch.testing.assert_close(model.prior_mean[label, 0], mean)
-        scale = model.prior_scale[label, 0]
+        torch.testing.assert_close(model.prior.mean[label, 0], mean)
+        scale = model.prior.scale[label, 0]
         torch.testing.assert_close(scale @ scale.T, covariance)
         asked = torch.full((20_000,), label)
         z, _ = model.sample_latent(asked, torch.Generator().manual_seed(0))
@@ -75,8 +75,8 @@ def test_fit_prior_of_an_unconditional_model_pools_all_classes(images: ImageSet)
     model = VAE(4)
     fit_prior(model, images)
     mean, covariance = aggregated_moments(*encode_set(model, images))
-    torch.testing.assert_close(model.prior_mean, mean[None, None])
-    scale = model.prior_scale[0, 0]
+    torch.testing.assert_close(model.prior.mean, mean[None, None])
+    scale = model.prior.scale[0, 0]
     torch.testing.assert_close(scale @ scale.T, covariance)
 
 
@@ -88,17 +88,17 @@ def test_a_class_with_too_few_images(count: int, images: ImageSet) -> None:
     model = ConcatConditionalVAE(4)
     with pytest.raises(ValueError, match=f"at least 2 images of each class .* got {count}"):
         fit_prior(model, few)
-    assert not model.prior_mean.any()
+    assert not model.prior.mean.any()
 
 
 def test_width_scales_the_deviations_and_leaves_the_means(images: ImageSet) -> None:
     torch.manual_seed(0)
     model = ConcatConditionalVAE(4)
     fit_prior(model, images)
-    mean, scale = model.prior_mean.clone(), model.prior_scale.clone()
+    mean, scale = model.prior.mean.clone(), model.prior.scale.clone()
     fit_prior(model, images, width=0.5)
-    torch.testing.assert_close(model.prior_mean, mean)
-    torch.testing.assert_close(model.prior_scale, 0.5 * scale)
+    torch.testing.assert_close(model.prior.mean, mean)
+    torch.testing.assert_close(model.prior.scale, 0.5 * scale)
 
 
 @pytest.mark.parametrize("width", [0.0, -1.0, float("nan")])
@@ -117,7 +117,7 @@ def test_equal_images_still_give_a_prior_with_the_posteriors_width() -> None:
     model, data = ConcatConditionalVAE(4), blank(torch.arange(10).repeat(2))
     fit_prior(model, data)
     _, logvar = encode_set(model, data)
-    deviations = model.prior_scale[:, 0].diagonal(dim1=1, dim2=2)
+    deviations = model.prior.scale[:, 0].diagonal(dim1=1, dim2=2)
     torch.testing.assert_close(deviations, (0.5 * logvar[:10]).exp())
 
 
@@ -137,7 +137,7 @@ def test_fit_prior_fits_a_mixture_to_each_class(images: ImageSet) -> None:
     torch.manual_seed(0)
     model = ConcatConditionalVAE(4, prior_components=3)
     fit_prior(model, images)
-    torch.testing.assert_close(model.prior_weight.sum(1), torch.ones(10))
+    torch.testing.assert_close(model.prior.weight.sum(1), torch.ones(10))
     mu, logvar = encode_set(model, images)
     for label in (0, 9):
         of_class = images.labels == label

@@ -72,13 +72,9 @@ def test_bernoulli_nll_is_that_of_torch() -> None:
     x = (doubles(5, 1, 4, 4, seed=1) > 0).double()
     expected = -Bernoulli(logits=logits).log_prob(x).sum((1, 2, 3))
     torch.testing.assert_close(losses.bernoulli_nll(x, logits), expected)
-
-
-def test_bernoulli_nll_of_greys_is_the_cross_entropy() -> None:
-    logits, x = doubles(5, 1, 4, 4), doubles(5, 1, 4, 4, seed=1).sigmoid()
-    p = logits.sigmoid()
-    expected = -(x * p.log() + (1 - x) * (1 - p).log()).sum((1, 2, 3))
-    torch.testing.assert_close(losses.bernoulli_nll(x, logits), expected)
+    p, grey = logits.sigmoid(), doubles(5, 1, 4, 4, seed=1).sigmoid()
+    expected = -(grey * p.log() + (1 - grey) * (1 - p).log()).sum((1, 2, 3))
+    torch.testing.assert_close(losses.bernoulli_nll(grey, logits), expected)
 
 
 def test_bernoulli_nll_is_finite_for_huge_logits() -> None:
@@ -91,11 +87,7 @@ def test_gaussian_nll_is_that_of_torch() -> None:
     x, mean, logvar = (doubles(5, 1, 4, 4, seed=seed) for seed in range(3))
     expected = -Normal(mean, (0.5 * logvar).exp()).log_prob(x).sum((1, 2, 3))
     torch.testing.assert_close(losses.gaussian_nll(x, mean, logvar), expected)
-
-
-def test_gaussian_nll_with_its_default_is_the_squared_error_and_a_constant() -> None:
-    x, mean = doubles(5, 1, 4, 4), doubles(5, 1, 4, 4, seed=1)
-    sse = (x - mean).square().sum((1, 2, 3))
+    sse = (x - mean).square().sum((1, 2, 3))  # and a constant, for the default
     torch.testing.assert_close(losses.gaussian_nll(x, mean), sse + 8 * math.log(math.pi))
 
 
@@ -110,6 +102,7 @@ def test_optimal_logvar_is_the_minimum() -> None:
     free = best.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(losses.gaussian_nll(x, mean, free).mean(), free)
     assert abs(float(gradient)) < 1e-12
+    assert losses.optimal_logvar(x, x).item() == pytest.approx(math.log(1e-6))  # finite
 
 
 def test_optimal_logvar_detached_leaves_the_gradient_by_the_mean() -> None:
@@ -124,31 +117,19 @@ def test_optimal_logvar_detached_leaves_the_gradient_by_the_mean() -> None:
     torch.testing.assert_close(*gradients)
 
 
-def test_optimal_logvar_of_a_perfect_picture_is_finite() -> None:
-    x = torch.rand(2, 1, 4, 4)
-    assert losses.optimal_logvar(x, x).item() == pytest.approx(math.log(1e-6))
-
-
 # KL divergence
 
 
-@pytest.mark.parametrize("prior", ["standard", "other"])
-def test_gaussian_kl_is_that_of_torch(prior: str) -> None:
+def test_gaussian_kl_is_that_of_torch() -> None:
     mu_q, logvar_q, mu_p, logvar_p = (doubles(7, 3, seed=seed) for seed in range(4))
-    if prior == "standard":
-        mu_p, logvar_p = torch.zeros(3).double(), torch.zeros(3).double()
-        kl = losses.gaussian_kl(mu_q, logvar_q)
-    else:
-        kl = losses.gaussian_kl(mu_q, logvar_q, mu_p, logvar_p)
     q, p = Normal(mu_q, (0.5 * logvar_q).exp()), Normal(mu_p, (0.5 * logvar_p).exp())
-    torch.testing.assert_close(kl, kl_divergence(q, p).sum(1))
-
-
-def test_kl_per_unit_sums_to_the_kl() -> None:
-    mu, logvar = doubles(7, 3), doubles(7, 3, seed=1)
-    units = losses.gaussian_kl_per_unit(mu, logvar)
-    assert units.shape == (7, 3)
-    torch.testing.assert_close(units.sum(1), losses.gaussian_kl(mu, logvar))
+    expected = kl_divergence(q, p)
+    units = losses.gaussian_kl_per_unit(mu_q, logvar_q, mu_p, logvar_p)
+    torch.testing.assert_close(units, expected)
+    kl = losses.gaussian_kl(mu_q, logvar_q, mu_p, logvar_p)
+    torch.testing.assert_close(kl, expected.sum(1))
+    standard = kl_divergence(q, Normal(torch.zeros(3).double(), 1.0)).sum(1)
+    torch.testing.assert_close(losses.gaussian_kl(mu_q, logvar_q), standard)
 
 
 @given(st.lists(st.floats(-8, 8), min_size=12, max_size=12))
@@ -169,12 +150,8 @@ def test_closed_kl_lies_within_the_error_of_monte_carlo(generator: torch.Generat
     error = draws.std(0) / math.sqrt(len(draws))
     distance = (draws.mean(0) - losses.gaussian_kl(mu, logvar)).abs() / error
     assert (distance < 4).all() and (draws.std(0) > 0.1).all()
-
-
-def test_monte_carlo_kl_averages_its_samples(generator: torch.Generator) -> None:
-    mu, logvar = doubles(4, 3), doubles(4, 3, seed=1)
-    many = losses.gaussian_kl_monte_carlo(mu, logvar, 50_000, generator)
-    torch.testing.assert_close(many, losses.gaussian_kl(mu, logvar), rtol=0.05, atol=0.05)
+    many = losses.gaussian_kl_monte_carlo(mu, logvar, 4000, generator)  # their mean
+    assert ((many - losses.gaussian_kl(mu, logvar)).abs() < 4 * error).all()
 
 
 def test_gaussian_log_prob_is_that_of_torch() -> None:
@@ -210,14 +187,6 @@ def test_reparameterize_has_the_moments(generator: torch.Generator) -> None:
     torch.testing.assert_close(z.var(0), logvar.exp(), rtol=0.02, atol=0)
 
 
-def test_reparameterize_passes_the_gradient_to_both() -> None:
-    mu, logvar = doubles(3, 2).requires_grad_(), doubles(3, 2, seed=1).requires_grad_()
-    z = losses.reparameterize(mu, logvar)
-    z.sum().backward()
-    torch.testing.assert_close(mu.grad, torch.ones(3, 2).double())  # dz/dμ = 1
-    torch.testing.assert_close(logvar.grad, (0.5 * (z - mu)).detach())  # dz/dlog σ² = ½ σ ε
-
-
 def test_reparameterize_obeys_its_generator() -> None:
     mu = torch.zeros(3, 2)
     first, same, other = (
@@ -231,6 +200,7 @@ def test_binarise_draws_zeros_and_ones_with_the_pixels_chance(generator: torch.G
     drawn = losses.binarise(x, generator)
     assert set(drawn.unique().tolist()) == {0.0, 1.0}
     torch.testing.assert_close(drawn.mean(0), x[0], rtol=0, atol=0.02)
+    assert losses.binarise(x + 5e-5, generator).max() == 1  # a resize rounds
 
 
 # Bounds
@@ -337,11 +307,8 @@ def test_active_units_count_dimensions_that_vary(generator: torch.Generator) -> 
     assert losses.active_units(mu) == 3  # variances 1, 0.25, 0.04 | 0.0025, 0
     assert losses.active_units(mu + 7) == 3
     assert losses.active_units(mu, threshold=0.1) == 2
-
-
-def test_active_units_reject_a_single_example() -> None:
     with pytest.raises(ValueError, match=r"at least 2 examples, got \(1, 5\)"):
-        losses.active_units(torch.randn(1, 5))
+        losses.active_units(mu[:1])
 
 
 # What may be handed in
@@ -363,6 +330,8 @@ def test_a_variance_or_a_prior_broadcasts_to_the_data_and_not_beyond() -> None:
     assert losses.gaussian_kl(x, mean, doubles(8, 1), doubles(1)).shape == (8,)
     with pytest.raises(ValueError, match=r"logvar must broadcast to \(8, 1\), got \(8,\)"):
         losses.gaussian_nll(x, mean, doubles(8))
+    with pytest.raises(ValueError, match=r"logvar must broadcast to \(8, 1\), got \(8,\)"):
+        losses.reparameterize(mean, doubles(8))
     for name in ("mu_p", "logvar_p"):
         with pytest.raises(ValueError, match=rf"{name} must broadcast to \(8, 1\), got \(8,\)"):
             losses.gaussian_kl(x, mean, **{name: doubles(8)})
@@ -370,10 +339,14 @@ def test_a_variance_or_a_prior_broadcasts_to_the_data_and_not_beyond() -> None:
 
 def test_pixels_outside_the_unit_interval_have_no_cross_entropy() -> None:
     x, logits = torch.rand(2, 1, 4, 4), torch.zeros(2, 1, 4, 4)
-    with pytest.raises(ValueError, match=r"x must lie in \[0, 1\], got .*: \(x \+ 1\) / 2 brings"):
+    with pytest.raises(
+        ValueError, match=r"x must be float in \[0, 1\], got .*: \(x \+ 1\) / 2 brings"
+    ):
         losses.bernoulli_nll(2 * x - 1, logits)
     with pytest.raises(ValueError, match=r"got torch.uint8 .*: use to_unit\(images\)"):
         losses.bernoulli_nll((255 * x).byte(), logits)
+    with pytest.raises(ValueError, match=r"got torch.float32 .*: divide by 255"):
+        losses.binarise(255 * x)
 
 
 @pytest.mark.parametrize("loss", [losses.bernoulli_nll, losses.gaussian_nll])
@@ -385,14 +358,9 @@ def test_half_precision_is_summed_in_single(loss, dtype: torch.dtype, both: bool
     nll = loss(x, mean)
     assert nll.dtype == torch.float32
     assert torch.equal(nll, loss(x.float(), mean.float()))
-
-
-def test_a_half_precision_code_has_a_single_precision_kl() -> None:
-    mu, logvar = torch.randn(2, 4, 300).bfloat16()
-    kl = losses.gaussian_kl(mu, logvar)
-    assert torch.equal(kl, losses.gaussian_kl(mu.float(), logvar.float()))
-    log_p = losses.gaussian_log_prob(mu)
-    assert torch.equal(log_p, losses.gaussian_log_prob(mu.float()))
+    mu, logvar = torch.randn(2, 4, 300).to(dtype)
+    for term in (losses.gaussian_kl, losses.gaussian_log_prob):
+        assert torch.equal(term(mu, logvar), term(mu.float(), logvar.float()))
 
 
 @pytest.mark.parametrize("samples", [0, -2])

@@ -108,18 +108,9 @@ def test_grid_takes_what_models_return() -> None:
     assert torch.equal(torch.as_tensor(from_array.images[0].get_array()), pictures(1)[0, 0])
 
 
-@pytest.mark.parametrize(
-    ("x", "said"),
-    [
-        ((255 * pictures(2)).byte(), r"torch.uint8 .*: use to_unit\(images\)"),
-        (255 * pictures(2), "divide by 255"),
-        (2 * pictures(2) - 1, r"\(x \+ 1\) / 2"),
-        (pictures(2).index_fill(2, torch.tensor(0), float("nan")), "example 0 has the value nan"),
-    ],
-)
-def test_grid_of_other_pixels(x: Tensor, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        plot_grid(x)
+def test_grid_of_other_pixels() -> None:
+    with pytest.raises(ValueError, match=r"torch.uint8 .*: use to_unit\(images\)"):
+        plot_grid((255 * pictures(2)).byte())
 
 
 MONEY = "$5_ and 6^$"
@@ -131,7 +122,7 @@ def test_dollars_are_dollars() -> None:
     plain = plot_grid(pictures(2), ["a5_ and 6^a", "short"], columns=2, row_titles=["a5_ and 6^a"])
     wide = plot_grid(pictures(2), [MONEY, "short"], columns=2, row_titles=[MONEY])
     assert wide.get_figwidth() == pytest.approx(plain.get_figwidth(), rel=0.05)
-    bars = plot_bars({MONEY: 1.0, "b": 2.0}, ylabel="y", title=MONEY)
+    bars = plot_bars({MONEY: 1.0, "b": 2.0}, ylabel=MONEY)
     assert_readable(bars, *bars.axes[0].get_xticklabels())
     for drawn in (figure, bars):
         written = [*texts(drawn), *(t for axis in drawn.axes for t in axis.get_xticklabels())]
@@ -143,6 +134,8 @@ def test_titles_one_for_each_image() -> None:
     figure = plot_grid(pictures(12), names, columns=5)
     assert [axis.get_title() for axis in shown(figure)] == names
     assert_readable(figure)
+    (axis,) = shown(plot_grid(pictures(1), [7]))  # type: ignore[list-item]
+    assert axis.get_title() == "7"  # a label
 
 
 def test_titles_one_for_each_column_and_for_each_row() -> None:
@@ -174,7 +167,7 @@ def test_grid_of_no_images(shape: tuple[int, ...]) -> None:
 def test_grid_that_does_not_fit() -> None:
     with pytest.raises(ValueError, match="columns must be at least 1, got 0"):
         plot_grid(pictures(4), columns=0)
-    with pytest.raises(ValueError, match="3 titles for 4 images in 2 columns: give one for each"):
+    with pytest.raises(ValueError, match="3 titles for 4 images or 2 columns: give one for each"):
         plot_grid(pictures(4), ["a", "b", "c"], columns=2)
     with pytest.raises(ValueError, match="1 row titles for 2 rows"):
         plot_grid(pictures(4), columns=2, row_titles=["a"])
@@ -194,7 +187,7 @@ def history(epochs: int) -> list[dict[str, float]]:
     ]
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 40])
+@pytest.mark.parametrize("epochs", [1, 40])
 def test_history_draws_training_beside_validation(epochs: int) -> None:
     figure = plot_history(history(epochs))
     assert [axis.get_title() for axis in figure.axes] == ["loss", "nll", "kl"]
@@ -213,48 +206,33 @@ def test_history_draws_training_beside_validation(epochs: int) -> None:
     assert_readable(figure)
 
 
-def test_history_of_a_classifier() -> None:
-    rows = [{"epoch": 1, "loss": 1.0, "error": 0.4, "valid_loss": 1.1, "valid_error": 0.5}]
-    assert [axis.get_title() for axis in plot_history(rows).axes] == ["loss", "error"]
-
-
-def test_no_history() -> None:
-    with pytest.raises(ValueError, match="the history is empty: train for at least one epoch"):
-        plot_history([])
-    with pytest.raises(ValueError, match="no term stands beside its validation in epoch, loss"):
-        plot_history([{"epoch": 1, "loss": 2.0}])
+@pytest.mark.parametrize("rows", [[], [{"epoch": 1, "loss": 2.0}]])
+def test_no_history(rows: list[dict[str, float]]) -> None:
+    with pytest.raises(ValueError, match="no epoch has a term beside its validation, got"):
+        plot_history(rows)
 
 
 def test_bars() -> None:
     values = {"concat": 237.53, "additive, std 1": 241.6, "additive, std 0.02": -3.0}
     errors = dict(zip(values, (0.5, 2.0, 1.0), strict=True))
-    figure = plot_bars(values, ylabel="−ELBO, nats", errors=errors, title="After 5 epochs")
+    figure = plot_bars(values, ylabel="−ELBO, nats", errors=errors)
     (axis,) = figure.axes
     assert [bar.get_height() for bar in axis.patches if isinstance(bar, Rectangle)] == list(
         values.values()
     )
     assert [label.get_text() for label in axis.get_xticklabels()] == list(values)
     assert [text.get_text() for text in axis.texts] == ["237.5", "241.6", "-3"]
-    assert axis.get_ylabel() == "−ELBO, nats" and figure.get_suptitle() == "After 5 epochs"
+    assert axis.get_ylabel() == "−ELBO, nats"
     whiskers = next(c for c in axis.containers if isinstance(c, ErrorbarContainer))
     lengths = [top[1] - bottom[1] for bottom, top in whiskers.lines[2][0].get_segments()]
     assert lengths == pytest.approx([1.0, 4.0, 2.0])
+    many = plot_bars({str(i): i for i in range(9)}, ylabel="y").axes[0].patches
+    assert len({bar.get_facecolor() for bar in many}) == len(PALETTE)
 
 
 @pytest.mark.parametrize("names", [["a"], ["a rather long name", "another long name", "short"]])
-@pytest.mark.parametrize("title", [None, LONG + ", and then some more"])
-def test_no_word_of_the_bars_is_cropped(names: list[str], title: str | None) -> None:
-    figure = plot_bars(dict.fromkeys(names, 0.5), ylabel="share", title=title)
-    (axis,) = figure.axes
-    assert_readable(figure, *axis.get_xticklabels())
-
-
-def test_more_bars_than_colours() -> None:
-    figure = plot_bars({str(i): i for i in range(len(PALETTE) + 2)}, ylabel="y")
-    bars = figure.axes[0].patches
-    assert bars[0].get_facecolor() == bars[len(PALETTE)].get_facecolor()
-
-
-def test_no_bars() -> None:
+def test_no_word_of_the_bars_is_cropped(names: list[str]) -> None:
+    figure = plot_bars(dict.fromkeys(names, 0.5), ylabel="share")
+    assert_readable(figure, *figure.axes[0].get_xticklabels())
     with pytest.raises(ValueError, match="no values: give at least one bar"):
-        plot_bars({}, ylabel="y")
+        plot_bars({}, ylabel="share")

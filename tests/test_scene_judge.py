@@ -7,7 +7,7 @@ from torch import Tensor
 
 from cvae_lib.data import Scene, draw_scene, render
 from cvae_lib.data.shapes import COLOURS, SHAPES, SIZES
-from cvae_lib.metrics import obedience
+from cvae_lib.evaluation import obedience
 from cvae_lib.models.scene_judge import SceneJudge, judge_losses, judge_targets
 
 
@@ -43,15 +43,16 @@ def test_pictures_of_any_size_are_read(size: int) -> None:
     judge = SceneJudge(width=8).eval()
     images = pictures(3, size)[0]
     assert judge.features(images).shape == (3, 8)
-    things = judge.read(images, batch_size=2)
+    things = judge.things(images, batch_size=2)
     assert [len(row) for row in things] == [8, 8, 8]
-    assert [t["presence"] for t in things[0]] == sorted(
-        (t["presence"] for t in things[0]), reverse=True
-    )
+    assert [t.presence for t in things[0]] == sorted((t.presence for t in things[0]), reverse=True)
 
 
 def test_grey_pictures_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"pictures must be \(B, 3, S, S\), got \(1, 1, 28, 28\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"pictures must be float \(B, 3, H, W\) in .* \(1, 1",
+    ):
         SceneJudge()(torch.zeros(1, 1, 28, 28))
 
 
@@ -66,6 +67,6 @@ def test_it_learns_to_read() -> None:
             terms = judge_losses(judge(images[batch]), targets[batch])
             sum(term.mean() for term in terms.values()).backward()
             optimizer.step()
-    seen = judge.eval().read(images)
+    seen = judge.things(images)
     score = obedience(seen, [truth.things for truth in truths])
     assert score["colour"] > 0.9 and score["position"] > 0.9, score

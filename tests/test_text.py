@@ -160,9 +160,8 @@ def test_error_names_the_text_and_one_word_per_class() -> None:
 def test_error_shortens_a_long_text() -> None:
     with pytest.raises(ValueError) as error:
         labels_from_text("\n" * 5 + "car " * 1000)
-    quoted = str(error.value).removeprefix("no garment word in ").split("; known")[0]
-    assert len(quoted) == 60
-    assert quoted.startswith("'\\n\\n") and quoted.endswith("...'")
+    assert re.match(r"no garment word in '(\\n){5}(car )+ca?r?\.\.\.'; known", str(error.value))
+    assert str(error.value).count("car") < 20
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t \u00a0", "\u200b"])

@@ -26,7 +26,7 @@ def make(conditioning="concat", image_size: int = 16, **options) -> TextConditio
 def heard(model: TextConditionalVAE) -> TextConditionalVAE:
     """FiLM starts without effect: give its texts one."""
     for name, parameter in model.named_parameters():
-        if model.conditioning == "film" and ("encoder_text" in name or "films" in name):
+        if model.conditioning == "film" and name.startswith("condition."):
             nn.init.normal_(parameter)
     return model
 
@@ -235,7 +235,7 @@ def test_film_starts_without_effect(x: Tensor, text: Tensor) -> None:
 
 def test_film_acts_on_every_scale() -> None:
     model = make("film", image_size=64, width=8)
-    assert [m.out_features // 2 for m in model.decoder_films] == [64, 32, 16, 8, 4]
+    assert [m.out_features // 2 for m in model.condition.to_maps] == [64, 32, 16, 8, 4]
 
 
 @pytest.mark.parametrize("conditioning", WITH_TEXT)
@@ -263,7 +263,6 @@ def test_nll_follows_the_likelihood(x: Tensor) -> None:
     sigma = make(likelihood="optimal-sigma").train()
     best = losses.optimal_logvar(x, logits.sigmoid())
     torch.testing.assert_close(sigma.nll(x, logits), losses.gaussian_nll(x, logits.sigmoid(), best))
-    assert sigma.observation_logvar != gaussian.new_tensor(losses.UNIT_WEIGHT_LOGVAR)
 
 
 # Sampling, and a prior for all texts
@@ -330,11 +329,11 @@ def test_wrong_image_size(size: int) -> None:
         ({"conditioning": "cross"}, "unknown conditioning 'cross': choose one of none, concat"),
         ({"likelihood": "binarised"}, "'binarised' draws every colour channel as 0 or 1: choose"),
         ({"likelihood": "poisson"}, "unknown likelihood 'poisson'"),
-        ({"width": 5}, "width must be even and at least 2, got 5"),
-        ({"width": 0}, "width must be even and at least 2, got 0"),
-        ({"text_dim": 0}, "at least 1, got 0 and 7"),
-        ({"text_features": 0}, "at least 1, got 5 and 0"),
-        ({"latent_dim": 0}, "at least 1, got 0 and 1"),
+        ({"width": 5}, "width must be even, got 5"),
+        ({"width": 0}, "width must be at least 2, got 0"),
+        ({"text_dim": 0}, "text_dim must be at least 1, got 0"),
+        ({"text_features": 0}, "text_features must be at least 1, got 0"),
+        ({"latent_dim": 0}, "latent_dim must be at least 1, got 0"),
     ],
 )
 def test_wrong_constructor_arguments(options: dict, message: str) -> None:
@@ -344,7 +343,7 @@ def test_wrong_constructor_arguments(options: dict, message: str) -> None:
 
 def test_wrong_images(x: Tensor, text: Tensor) -> None:
     model = make()
-    with pytest.raises(ValueError, match=r"float \(B, 3, 16, 16\), got torch.float32 \(4, 1, 16"):
+    with pytest.raises(ValueError, match=r"float \(B, 3, 16, 16\) in .* \(4, 1, 16"):
         model.encode(x[:, :1], text)
     with pytest.raises(ValueError, match=r"got torch.uint8 \(4, 3, 16, 16\)"):
         model.encode(x.byte(), text)
@@ -373,5 +372,5 @@ def test_wrong_texts(conditioning: str, text: Tensor | None, message: str, x: Te
 
 
 def test_a_number_is_no_text() -> None:
-    with pytest.raises(ValueError, match=r"samples for text vectors \(one an image\), got .* 5"):
+    with pytest.raises(ValueError, match=r"samples for text vectors \(one an image\), got 5"):
         make().sample(5)

@@ -34,9 +34,9 @@ def test_the_fitted_prior_follows_the_text_as_the_posteriors_do() -> None:
     model, data = tiny_model(normalise_text=False), captioned()
     text = torch.from_numpy(data.vectors[::2])
     mu, _ = model.encode(torch.from_numpy(data.images) / 255, text)
-    assert not model.prior_fitted
+    assert not model.prior.fitted
     fit_text_prior(model, data, ridge=1e-3)
-    assert model.prior_fitted
+    assert model.prior.fitted
     expected, _ = model.sample_latent(text, temperature=0)
     left, whole = (mu - expected).square().mean(), mu.var(0).mean()
     assert left < 0.4 * whole
@@ -50,7 +50,7 @@ def test_the_noise_has_the_covariance_of_what_the_text_leaves_open() -> None:
     fit_text_prior(model, data)
     one = torch.from_numpy(data.vectors[:1]).repeat(20_000, 1)
     z, _ = model.sample_latent(one, torch.Generator().manual_seed(0))
-    scale = model.prior_scale[0, 0]
+    scale = model.prior.scale[0, 0]
     assert torch.allclose(
         torch.cov(z.T), scale @ scale.T, atol=0.05 * float((scale @ scale.T).max())
     )
@@ -60,8 +60,8 @@ def test_width_scales_the_spread_only() -> None:
     wide, narrow, data = tiny_model(), tiny_model(), captioned()
     fit_text_prior(wide, data)
     fit_text_prior(narrow, data, width=0.5)
-    assert torch.equal(wide.prior_text, narrow.prior_text)
-    assert torch.allclose(wide.prior_scale, 2 * narrow.prior_scale, rtol=1e-4)
+    assert torch.equal(wide.prior.text, narrow.prior.text)
+    assert torch.allclose(wide.prior.scale, 2 * narrow.prior.scale, rtol=1e-4)
 
 
 def test_the_prior_is_part_of_the_weights() -> None:
@@ -77,25 +77,25 @@ def test_the_prior_is_part_of_the_weights() -> None:
 def test_one_prior_for_all_texts_replaces_one_that_follows_the_text() -> None:
     model, data = tiny_model(), captioned()
     fit_text_prior(model, data)
-    model.set_prior(torch.full((1, 4), 2.0), torch.eye(4)[None])
+    model.prior.set(torch.full((1, 4), 2.0), torch.eye(4)[None])
     z, _ = model.sample_latent(torch.from_numpy(data.vectors[:3]), temperature=0)
     assert torch.equal(z, torch.full((3, 4), 2.0))
 
 
 def test_a_fitted_prior_may_have_no_mean() -> None:
     model = tiny_model()
-    model.set_prior(torch.zeros(1, 4), 2 * torch.eye(4)[None])
-    assert model.prior_fitted
+    model.prior.set(torch.zeros(1, 4), 2 * torch.eye(4)[None])
+    assert model.prior.fitted
 
 
 def test_wrong_priors_are_refused() -> None:
     model = tiny_model()
-    with pytest.raises(ValueError, match=r"weight must be finite and \(4, 6\), got \(6, 4\)"):
-        model.set_text_prior(torch.zeros(6, 4), torch.zeros(4), torch.eye(4))
+    mean, covariance = torch.zeros(1, 4), torch.eye(4)[None]
+    with pytest.raises(ValueError, match=r"\(4, 6\)\], got .* \(6, 4\)\]"):
+        model.prior.set(mean, covariance, text=torch.zeros(6, 4))
     with pytest.raises(ValueError, match="positive definite"):
-        model.set_text_prior(torch.zeros(4, 6), torch.ones(4), -torch.eye(4))
-    with pytest.raises(ValueError, match="has one component"):
-        mixture = tiny_model(prior_components=2)
-        mixture.set_text_prior(torch.zeros(4, 6), torch.ones(4), torch.eye(4))
-    with pytest.raises(ValueError, match="width must be positive, got 0"):
+        model.prior.set(mean, -covariance, text=torch.zeros(4, 6))
+    with pytest.raises(ValueError, match=r"must be \[\(1, 2, 4\)"):
+        tiny_model(prior_components=2).prior.set(mean, covariance, text=torch.zeros(4, 6))
+    with pytest.raises(ValueError, match="width must be finite and above 0"):
         fit_text_prior(model, captioned(), width=0)

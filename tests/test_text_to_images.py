@@ -67,13 +67,13 @@ def test_without_temperature_a_row_repeats_one_picture(model: ConcatConditionalV
 
 @pytest.mark.parametrize("n", [0, -1])
 def test_fewer_than_one_picture(model: ConcatConditionalVAE, n: int) -> None:
-    with pytest.raises(ValueError, match=f"n is {n}; want at least 1"):
+    with pytest.raises(ValueError, match=f"n must be at least 1, got {n}"):
         text_to_images(model, TEXT, n)
 
 
 def test_n_is_any_whole_number(model: ConcatConditionalVAE) -> None:
     assert text_to_images(model, TEXT, np.int64(4))[0].shape[1] == 4
-    with pytest.raises(TypeError, match=r"n is 2\.5; want a whole number"):
+    with pytest.raises(TypeError, match=r"n must be a whole number, got 2\.5"):
         text_to_images(model, TEXT, 2.5)  # type: ignore[arg-type]
 
 

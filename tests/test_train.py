@@ -26,7 +26,8 @@ from cvae_lib.checkpoint import CheckpointError, read_tensors
 from cvae_lib.config import fastest_settings
 from cvae_lib.data import ImageSet
 from cvae_lib.models import AdditiveConditionalVAE, ConcatConditionalVAE, FashionJudge
-from cvae_lib.pretrained import FOLDER, judge_objective, load_checkpoint
+from cvae_lib.models.judges import judge_objective
+from cvae_lib.pretrained import FOLDER, load_checkpoint
 from cvae_lib.train import (
     History,
     NonFiniteLossError,

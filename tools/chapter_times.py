@@ -19,7 +19,7 @@ import torch
 from jupyter_cache import get_cache
 
 from cvae_lib import records
-from cvae_lib.pretrained import hardware, library_commit
+from cvae_lib.records import hardware, library_commit
 from cvae_lib.scale import choose_scale
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import chapter_times
 
 from cvae_lib import records
-from cvae_lib.pretrained import RECIPES, record
+from cvae_lib.pretrained import record
+from cvae_lib.recipes import RECIPES
 
 if TYPE_CHECKING:
     from arms import Columns, Experiment

@@ -1,56 +1,45 @@
-"""The command line: train, sample, evaluate, data, info; a file for each.
-
-PyTorch is imported inside the commands, so that ``--help`` answers at once.
-"""
-
-from __future__ import annotations
+"""The command line. PyTorch is imported inside the commands: ``--help`` answers at once."""
 
 import io
+import os
 import sys
 import warnings
-from collections.abc import Sequence
-from typing import Any, TextIO
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
-from cvae_lib.cli.common import complain, examples
-from cvae_lib.cli.data import data
-from cvae_lib.cli.info import info
-from cvae_lib.cli.sample import sample
-from cvae_lib.cli.train import evaluate, train
+from cvae_lib.files import DataError
 
 UsageError: Any = typer.BadParameter.__base__  # click's; newer typer carries click inside
+EXAMPLES = """
+train fashion-concat-sigma --epochs 5 --seed 1 --out runs/mine.safetensors
+train text --scenes 20000 --epochs 10
+train text --coco ~/coco --split train2017 --size 128 --encoder clip
+evaluate runs/fashion-concat.safetensors --images 1000
+sample "two hoodies and a handbag" --out picture.png
+sample "a red dress" --out dress.png --n 8 --temperature 0.8
+sample "a red circle above a blue square" --out scene.png --model runs/text.safetensors
+data coco --download val2017
+data coco --root scenes --split train
+data scenes --out scenes --count 50000 --size 64
+info
+"""
+
+
+def examples(command: str) -> str:
+    lines = [line for line in EXAMPLES.splitlines() if line.startswith(command)]
+    return "\n\n".join(["Examples:", *(f"python -m cvae_lib {line}" for line in lines)])
+
 
 app = typer.Typer(
     help="Conditional variational autoencoders that draw pictures from words.",
-    epilog=examples('sample "two hoodies and a handbag" --out picture.png', "sample --help"),
+    epilog=examples("sample"),
     add_completion=False,
-    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-app.command(
-    epilog=examples(
-        "train fashion-concat --epochs 5",
-        "train fashion-concat-sigma --out runs/mine.safetensors --seed 1",
-        "train text --scenes 20000 --epochs 10",
-        "train text --coco ~/coco --split train2017 --size 128 --encoder clip",
-    )
-)(train)
-app.command(
-    epilog=examples(
-        'sample "two hoodies and a handbag" --out picture.png',
-        'sample "a red dress" --out dress.png --n 8 --temperature 0.8',
-        'sample "boots" --out boots.png --model runs/mine.safetensors',
-        'sample "a red circle above a blue square" --out scene.png --model runs/text.safetensors',
-    )
-)(sample)
-app.command(
-    epilog=examples(
-        "evaluate fashion-concat", "evaluate runs/fashion-concat.safetensors --images 1000"
-    )
-)(evaluate)
-app.add_typer(data, name="data")
-app.command(epilog=examples("info"))(info)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,45 +47,65 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0: done. 1: the training diverged. 2: bad input, with one line on stderr. 130: Ctrl-C.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    from cvae_lib.cli import commands  # noqa: F401 - they join the app
+
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments += ["--help"] if arguments in ([], ["data"]) else []
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows no arrow
     with warnings.catch_warnings():
-        warnings.showwarning = _show_warning
+        warnings.showwarning = lambda message, *_, **__: complain(str(message))
         try:
-            code = app(arguments, standalone_mode=False)
+            return app(arguments, standalone_mode=False) or 0
         except UsageError as error:
-            return complain(
-                f"{error.format_message().rstrip('.')}. See python -m cvae_lib --help.", 2
-            )
+            return complain(f"{error.format_message()} (see python -m cvae_lib --help)", 2)
         except (KeyboardInterrupt, typer.Abort):
             return 130
         except Exception as error:
-            return complain(str(error), _exit_code(error))
-    return code if isinstance(code, int) else 0
+            from cvae_lib.checkpoint import CheckpointError
+            from cvae_lib.train import NonFiniteLossError
+
+            wrong = (ValueError, OSError, ImportError, DataError, CheckpointError)
+            if not isinstance(error, (*wrong, NonFiniteLossError)):
+                raise
+            return complain(str(error), 1 if isinstance(error, NonFiniteLossError) else 2)
 
 
-def _exit_code(error: Exception) -> int:
-    """The exit code for a user's mistake or a diverged training; anything else is raised."""
-    from cvae_lib.checkpoint import CheckpointError
-    from cvae_lib.data import DataError
-    from cvae_lib.train import NonFiniteLossError
-
-    if isinstance(error, NonFiniteLossError):
-        return 1
-    if isinstance(error, (ValueError, OSError, DataError, CheckpointError)):
-        return 2
-    raise error
+def complain(message: str, code: int = 0) -> Any:
+    """Say ``message`` in one line on stderr; return ``code``."""
+    typer.echo(f"cvae: {' '.join(message.split())}", err=True)
+    return code
 
 
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """What `warnings.showwarning` does, in one line and without the place in the code."""
-    complain(str(message))
+def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Print a table, without a header if the columns have no names."""
+    table = Table(*columns, title=title, title_justify="left", show_header=any(columns))
+    for row in rows:
+        table.add_row(*row)
+    Console(markup=False, emoji=False).print(table)  # a path may hold brackets
+
+
+def flat(metrics: dict[str, Any]) -> dict[str, float]:
+    """{"a": 1, "b_c": {"d": 2}} → {"a": 1, "d, b c": 2}."""
+    flat: dict[str, float] = {}
+    for name, value in metrics.items():
+        if isinstance(value, dict):
+            flat |= {f"{inner}, {name.replace('_', ' ')}": v for inner, v in value.items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def device_called(name: str | None = None) -> Any:
+    """The device called ``name``; without a name the GPU if there is one, of several its own."""
+    import torch
+
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if name == "cuda" else name
+    try:
+        torch.ones(1, device=name).item()  # "meta" has no numbers
+    except (RuntimeError, AssertionError, ImportError) as error:
+        first = str(error).partition("\n")[0]
+        raise ValueError(f"no device {name!r} here ({first}): choose cpu, cuda or mps") from error
+    return torch.device(name)

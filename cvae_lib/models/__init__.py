@@ -1,6 +1,7 @@
 """Models: VAEs of garments and of pictures with texts, and the judges of drawn pictures."""
 
-from cvae_lib.models.base import BaseVAE, Likelihood, film
+from cvae_lib.models.base import BaseVAE, Likelihood
+from cvae_lib.models.conditioning import CONDITIONINGS
 from cvae_lib.models.garments import (
     FEATURES,
     N_CLASSES,
@@ -14,7 +15,7 @@ from cvae_lib.models.garments import (
 )
 from cvae_lib.models.judges import FashionJudge
 from cvae_lib.models.scene_judge import SceneJudge
-from cvae_lib.models.text import CONDITIONINGS, Conditioning, TextConditionalVAE
+from cvae_lib.models.text import Conditioning, TextConditionalVAE
 
 __all__ = [
     "CONDITIONINGS",
@@ -33,5 +34,4 @@ __all__ = [
     "Upsampling",
     "decoder_trunk",
     "encoder_trunk",
-    "film",
 ]

@@ -1,18 +1,134 @@
-"""VAE and conditional VAEs for 28 × 28 garments: four ways for a label to enter, one of each."""
+"""VAE and conditional VAEs for 28 × 28 garments: the article's two, one with FiLM, one without."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
-from cvae_lib.models.base import BaseVAE, Likelihood, film
+from cvae_lib.checks import check_labels, whole_number
+from cvae_lib.models.base import BaseVAE, Likelihood
+from cvae_lib.models.conditioning import Add, Concat, Film, Sizes, Unconditional
+from cvae_lib.models.prior import Prior
 
 Upsampling = Literal["article", "even"]
 
 FEATURES = 128 * 4 * 4  # the encoder's output, flattened
 N_CLASSES = 10
+
+
+class VAE(BaseVAE):
+    """Variational autoencoder for images (B, 1, 28, 28) in [0, 1].
+
+    Args:
+        latent_dim, likelihood: as in `BaseVAE`.
+        upsampling: "article" or "even" (no checkerboard).
+        prior_components: Gaussians a class in the prior that may be fitted afterwards.
+        conditioning: how a label (B,) enters; here it does not.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 128,
+        likelihood: Likelihood = "bernoulli",
+        upsampling: Upsampling = "article",
+        prior_components: int = 1,
+        *,
+        conditioning: Any = Unconditional,
+    ) -> None:
+        super().__init__((1, 28, 28), latent_dim, likelihood)
+        components = whole_number("prior_components", prior_components, at_least=1)
+        self.upsampling = upsampling
+        self.encoder = encoder_trunk()
+        self.condition = conditioning(
+            embed_label, Sizes(FEATURES, 128, self.latent_dim, maps=(128,), appended=32)
+        )
+        width = FEATURES + self.condition.features_width
+        self.mu_head = nn.Linear(width, self.latent_dim)
+        self.logvar_head = nn.Linear(width, self.latent_dim)
+        self.decoder_input = nn.Linear(self.latent_dim + self.condition.latent_width, FEATURES)
+        self.decoder = decoder_trunk(upsampling)
+        self.prior = Prior(self.latent_dim, N_CLASSES if self.conditional else 1, components)
+
+    def decode_logits(self, z: Tensor, condition: Any = None) -> Tensor:
+        labels = self.prepare(condition, len(z))
+        h = self.decoder_input(self.condition.latent(self.check_latent(z), labels))
+        maps = self.condition.maps(h.view(-1, 128, 4, 4), labels, stage=0)
+        return self.decoder(maps).float()
+
+    def prepare(self, condition: Any, batch: int) -> Tensor | None:
+        """The labels as int64 (B,); None for a VAE without labels."""
+        if not self.conditional:
+            return None
+        if condition is None:
+            raise ValueError(f"{type(self).__name__} needs a label for each of {batch} examples")
+        return check_labels(condition, N_CLASSES, batch).to(self.mu_head.weight.device)
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        return {
+            "latent_dim": self.latent_dim,
+            "likelihood": self.likelihood,
+            "upsampling": self.upsampling,
+            "prior_components": self.prior.weight.shape[1],
+        }
+
+
+class ConcatConditionalVAE(VAE):
+    """The article's concat CVAE: one label embedding (32), appended to the features and to z."""
+
+    def __init__(
+        self,
+        latent_dim: int = 128,
+        likelihood: Likelihood = "bernoulli",
+        upsampling: Upsampling = "article",
+        prior_components: int = 1,
+    ) -> None:
+        super().__init__(latent_dim, likelihood, upsampling, prior_components, conditioning=Concat)
+
+
+class AdditiveConditionalVAE(VAE):
+    """The article's additive CVAE: a label embedding added to the features, another one to z.
+
+    Args:
+        embedding_std: standard deviation of the embeddings' initial values; the article leaves
+            `nn.Embedding`'s 1, far longer than the features they are added to (chapter 05).
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 128,
+        likelihood: Likelihood = "bernoulli",
+        upsampling: Upsampling = "article",
+        prior_components: int = 1,
+        embedding_std: float = 1.0,
+    ) -> None:
+        adding = partial(Add, std=embedding_std)
+        super().__init__(latent_dim, likelihood, upsampling, prior_components, conditioning=adding)
+        self.embedding_std = embedding_std
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        return {**super().architecture, "embedding_std": self.embedding_std}
+
+
+class FilmConditionalVAE(VAE):
+    """A label scales and shifts the channels of the encoder's last and the decoder's first map."""
+
+    def __init__(
+        self,
+        latent_dim: int = 128,
+        likelihood: Likelihood = "bernoulli",
+        upsampling: Upsampling = "article",
+        prior_components: int = 1,
+    ) -> None:
+        super().__init__(latent_dim, likelihood, upsampling, prior_components, conditioning=Film)
+
+
+def embed_label(width: int, bias: bool = True) -> nn.Embedding:
+    """Labels (B,) → (B, width)."""
+    return nn.Embedding(N_CLASSES, width)
 
 
 def encoder_trunk() -> nn.Sequential:
@@ -46,155 +162,3 @@ def decoder_trunk(upsampling: Upsampling) -> nn.Sequential:
     else:
         raise ValueError(f"unknown upsampling {upsampling!r}: choose 'article' or 'even'")
     return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), third)
-
-
-class VAE(BaseVAE):
-    """Variational autoencoder for images (B, 1, 28, 28) in [0, 1].
-
-    Args:
-        latent_dim, likelihood, prior_components: as in `BaseVAE`.
-        upsampling: "article" or "even" (no checkerboard).
-
-    Sub-classes say how a label (B,) enters through `join_encoder` and `join_decoder`; here it
-    does not.
-    """
-
-    encoder_width = 0  # what a label adds to the features that the heads read
-    decoder_width = 0  # what a label adds to the z that the decoder reads
-
-    def __init__(
-        self,
-        latent_dim: int = 128,
-        likelihood: Likelihood = "bernoulli",
-        upsampling: Upsampling = "article",
-        prior_components: int = 1,
-    ) -> None:
-        classes = N_CLASSES if self.conditional else 1
-        super().__init__((1, 28, 28), latent_dim, likelihood, classes, prior_components)
-        self.upsampling = upsampling
-        self.encoder = encoder_trunk()
-        self.add_condition()
-        self.mu_head = nn.Linear(FEATURES + self.encoder_width, latent_dim)
-        self.logvar_head = nn.Linear(FEATURES + self.encoder_width, latent_dim)
-        self.decoder_input = nn.Linear(latent_dim + self.decoder_width, FEATURES)
-        self.decoder = decoder_trunk(upsampling)
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        return {
-            "latent_dim": self.latent_dim,
-            "likelihood": self.likelihood,
-            "upsampling": self.upsampling,
-            "prior_components": self.prior_weight.shape[1],
-        }
-
-    # How a label enters: the only thing the conditional models change.
-
-    def add_condition(self) -> None:
-        """Create the layers that turn a label into a vector."""
-
-    def join_encoder(self, features: Tensor, condition: Tensor | None) -> Tensor:
-        """features (B, 2048), labels (B,) → what the two heads read."""
-        return features
-
-    def join_decoder(self, z: Tensor, condition: Tensor | None) -> Tensor:
-        """z (B, latent_dim), labels (B,) → (B, 2048), the decoder's first feature map, flat."""
-        return self.decoder_input(z)
-
-    def generate(self, z: Tensor, condition: Tensor | None) -> Tensor:
-        return self.decoder(self.join_decoder(z, condition).view(-1, 128, 4, 4))
-
-    def check_condition(self, condition: Tensor | None, batch: int) -> Tensor | None:
-        """Return the labels if they fit the model and the batch, None for a VAE without labels.
-
-        The values are checked on the CPU only: elsewhere the check would stop the device.
-        """
-        condition = super().check_condition(condition, batch)
-        if condition is None:
-            return None
-        if condition.shape != (batch,) or condition.dtype != torch.int64:
-            raise ValueError(
-                f"labels must be int64 ({batch},), got {condition.dtype} {tuple(condition.shape)}"
-            )
-        if condition.device.type == "cpu" and not torch.compiler.is_compiling():
-            wrong = condition[(condition < 0) | (condition >= N_CLASSES)]
-            if len(wrong):
-                raise ValueError(
-                    f"label {int(wrong[0])} is out of range: known are 0 … {N_CLASSES - 1}"
-                )
-        return condition
-
-
-class ConcatConditionalVAE(VAE):
-    """The article's concat CVAE: one label embedding, appended to the features and to z."""
-
-    conditional = True
-    encoder_width = decoder_width = 32
-
-    def add_condition(self) -> None:
-        self.embedding = nn.Embedding(N_CLASSES, 32)
-
-    def join_encoder(self, features: Tensor, condition: Tensor | None) -> Tensor:
-        return torch.cat([features, self.embedding(condition)], dim=1)
-
-    def join_decoder(self, z: Tensor, condition: Tensor | None) -> Tensor:
-        return self.decoder_input(torch.cat([z, self.embedding(condition)], dim=1))
-
-
-class AdditiveConditionalVAE(VAE):
-    """The article's additive CVAE: a label embedding added to the features, another one to z.
-
-    Args:
-        embedding_std: standard deviation of the embeddings' initial values; the article leaves
-            `nn.Embedding`'s 1, far longer than the features they are added to (chapter 05).
-    """
-
-    conditional = True
-
-    def __init__(
-        self,
-        latent_dim: int = 128,
-        likelihood: Likelihood = "bernoulli",
-        upsampling: Upsampling = "article",
-        prior_components: int = 1,
-        embedding_std: float = 1.0,
-    ) -> None:
-        self.embedding_std = embedding_std
-        super().__init__(latent_dim, likelihood, upsampling, prior_components)
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        return {**super().architecture, "embedding_std": self.embedding_std}
-
-    def add_condition(self) -> None:
-        self.encoder_embedding = nn.Embedding(N_CLASSES, FEATURES)
-        self.decoder_embedding = nn.Embedding(N_CLASSES, self.latent_dim)
-        for embedding in (self.encoder_embedding, self.decoder_embedding):
-            nn.init.normal_(embedding.weight, std=self.embedding_std)
-
-    def join_encoder(self, features: Tensor, condition: Tensor | None) -> Tensor:
-        return features + self.encoder_embedding(condition)
-
-    def join_decoder(self, z: Tensor, condition: Tensor | None) -> Tensor:
-        return self.decoder_input(z + self.decoder_embedding(condition))
-
-
-class FilmConditionalVAE(VAE):
-    """Feature-wise modulation: a label scales and shifts each channel (Perez et al. 2018).
-
-    It acts on the encoder's last and on the decoder's first feature map, both (B, 128, 4, 4).
-    """
-
-    conditional = True
-
-    def add_condition(self) -> None:
-        self.encoder_film = nn.Embedding(N_CLASSES, 2 * 128)
-        self.decoder_film = nn.Embedding(N_CLASSES, 2 * 128)
-        for embedding in (self.encoder_film, self.decoder_film):
-            nn.init.zeros_(embedding.weight)
-
-    def join_encoder(self, features: Tensor, condition: Tensor | None) -> Tensor:
-        return film(features, self.encoder_film(condition))
-
-    def join_decoder(self, z: Tensor, condition: Tensor | None) -> Tensor:
-        return film(self.decoder_input(z), self.decoder_film(condition))

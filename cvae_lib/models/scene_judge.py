@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cvae_lib.checks import check_images, evaluating
 from cvae_lib.data.sets import CaptionedSet
 from cvae_lib.data.shapes import CENTRES, COLOURS, SHAPES, SIZES, Scene
-from cvae_lib.models.judges import convolution
+from cvae_lib.models.judges import blurred, convolution
 
 SIDE = 64  # pixels: pictures of other sizes are resized to it
 
@@ -27,10 +28,21 @@ class Reading(NamedTuple):
     place: Tensor  # (B, 8, 2) x and y of its centre, in widths of the picture
 
 
+class Seen(NamedTuple):
+    """A thing that a picture may show, by names, and the probability that it is there at all."""
+
+    presence: float
+    colour: str
+    shape: str
+    size: str
+    row: int
+    column: int
+
+
 class SceneJudge(nn.Module):
     """Reads a scene: one attention map for each colour says where its thing is.
 
-    `features` (B, width) feed the Fréchet distance, `forward` gives a `Reading`, `read` names.
+    `features` (B, width) feed the Fréchet distance, `forward` gives a `Reading`, `things` names.
     """
 
     def __init__(self, width: int = 64) -> None:
@@ -56,8 +68,7 @@ class SceneJudge(nn.Module):
 
     def maps(self, x: Tensor) -> Tensor:
         """x (B, 3, S, S) in [0, 1] → feature maps (B, width, 16, 16)."""
-        if x.ndim != 4 or x.shape[1] != 3:
-            raise ValueError(f"pictures must be (B, 3, S, S), got {tuple(x.shape)}")
+        x = check_images(x, (3, None, None), "pictures")
         if x.shape[2:] != (SIDE, SIDE):
             x = F.interpolate(x, (SIDE, SIDE), mode="bilinear", antialias=True)
         return self.trunk(x)
@@ -77,32 +88,26 @@ class SceneJudge(nn.Module):
         )
 
     @torch.no_grad()
-    def read(self, images: Tensor, batch_size: int = 500) -> list[list[dict[str, Any]]]:
-        """For each picture (N, 3, S, S) a thing of every colour, by names, the surest first.
-
-        ``presence`` is the probability that the thing is there at all.
-        """
-        drawn = []
-        for batch in images.split(batch_size):
-            reading = self(batch)
+    def things(self, images: Tensor, batch_size: int = 500) -> list[list[Seen]]:
+        """What each picture (N, 3, S, S) shows: a thing of every colour, the surest first."""
+        pictures = []
+        with evaluating(self):
+            readings = [self(batch) for batch in images.split(batch_size)]
+        for reading in readings:
             presence = reading.presence.sigmoid().tolist()
             shape, size = reading.shape.argmax(2).tolist(), reading.size.argmax(2).tolist()
-            nearest = (reading.place[..., None] - torch.tensor(CENTRES).to(batch)).abs().argmin(3)
-            cells = nearest.tolist()
-            for row in range(len(batch)):
-                things = [
-                    {
-                        "presence": presence[row][k],
-                        "colour": colour,
-                        "shape": list(SHAPES)[shape[row][k]],
-                        "size": list(SIZES)[size[row][k]],
-                        "row": cells[row][k][1],
-                        "column": cells[row][k][0],
-                    }
-                    for k, colour in enumerate(COLOURS)
+            nearest = (reading.place[..., None] - torch.tensor(CENTRES).to(images)).abs().argmin(3)
+            for sure, kinds, sizes, cells in zip(
+                presence, shape, size, nearest.tolist(), strict=True
+            ):
+                seen = [
+                    Seen(
+                        sure[k], colour, list(SHAPES)[kinds[k]], list(SIZES)[sizes[k]], row, column
+                    )
+                    for k, (colour, (column, row)) in enumerate(zip(COLOURS, cells, strict=True))
                 ]
-                drawn.append(sorted(things, key=lambda thing: -thing["presence"]))
-        return drawn
+                pictures.append(sorted(seen, key=lambda thing: -thing.presence))
+        return pictures
 
 
 def judge_targets(truths: Sequence[Scene]) -> Tensor:
@@ -143,3 +148,17 @@ def judge_losses(reading: Reading, targets: Tensor) -> dict[str, Tensor]:
         terms[name] = (nats.view_as(present) * present).sum(1)
     off = (reading.place - torch.stack([x, y], 2)).abs().sum(2)
     return terms | {"place": (off * present).sum(1)}
+
+
+def scene_judge_objective(
+    model: Any,
+    x: Tensor,
+    targets: Tensor,
+    generator: torch.Generator | None = None,
+    beta: float | Tensor = 1.0,
+) -> dict[str, Tensor]:
+    """The sum of `judge_losses` and its terms per example; training pictures are blurred."""
+    if model.training:
+        x = blurred(x, torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device))
+    terms = judge_losses(model(x), targets)
+    return {"loss": torch.stack(list(terms.values())).sum(0), **terms}

@@ -2,14 +2,21 @@
 
 from typing import Any
 
+import pytest
 import torch
 
-from cvae_lib.data import CaptionedSet
+from cvae_lib.data import CaptionedSet, Thing
 from cvae_lib.data.scenes import joined, scenes
 from cvae_lib.encoders import HashingTextEncoder
+from cvae_lib.evaluation import (
+    draw_placed,
+    measure_scene_judge,
+    measure_scenes,
+    obedience,
+)
 from cvae_lib.latent import fit_text_prior
-from cvae_lib.measure import draw_placed, measure_scene_judge, measure_scenes
 from cvae_lib.models import SceneJudge, TextConditionalVAE
+from cvae_lib.models.scene_judge import Seen
 
 
 def scene_set(size: int = 32) -> CaptionedSet:
@@ -77,3 +84,59 @@ def test_pictures_are_asked_for_by_the_caption_that_places(monkeypatch: Any) -> 
 def test_a_judge_is_measured_on_real_scenes() -> None:
     scores = measure_scene_judge(SceneJudge(width=8), scene_set())
     assert scores.keys() == {"colour", "shape", "position", "count", "all"}
+
+
+# Obedience: what a judge of scenes sees against what a text asked for.
+
+
+def thing(colour: str, shape: str, row: int = 0, column: int = 0, presence: float = 0.9) -> Seen:
+    return Seen(presence, colour, shape, "small", row, column)
+
+
+def asked(colour: str, shape: str, row: int = 0, column: int = 0) -> Thing:
+    return Thing(shape, colour, "small", row, column, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "expected"),
+    [
+        ([thing("red", "circle")], {"colour": 1, "shape": 1, "position": 1, "count": 1, "all": 1}),
+        ([thing("blue", "circle")], {"colour": 0, "shape": 1, "position": 1, "count": 1, "all": 0}),
+        ([thing("red", "star")], {"colour": 1, "shape": 0, "position": 1, "count": 1, "all": 0}),
+        (
+            [thing("red", "circle", 2)],
+            {"colour": 1, "shape": 1, "position": 0, "count": 1, "all": 0},
+        ),
+        (
+            [thing("red", "circle"), thing("blue", "star", presence=0.8)],
+            {"colour": 1, "shape": 1, "position": 1, "count": 0, "all": 0},
+        ),
+        (
+            [thing("red", "circle", presence=0.4)],
+            {"colour": 1, "shape": 1, "position": 1, "count": 0, "all": 0},
+        ),
+    ],
+)
+def test_obedience_to_a_text_of_one_thing(drawn: list[Seen], expected: dict[str, float]) -> None:
+    assert obedience([drawn], [[asked("red", "circle")]]) == expected
+
+
+def test_obedience_sees_that_colours_are_swapped() -> None:
+    wanted = [asked("red", "circle"), asked("blue", "star", 1)]
+    swapped = [thing("blue", "circle"), thing("red", "star", 1)]
+    score = obedience([swapped], [wanted])
+    assert score == {"colour": 1, "shape": 1, "position": 1, "count": 1, "all": 0}
+    half = obedience([[thing("red", "circle"), thing("green", "star")]], [wanted])
+    assert half["colour"] == 0.5 and half["position"] == 0.5
+
+
+def test_obedience_without_places_is_a_mean_over_pictures() -> None:
+    wanted = [[asked("red", "circle")], [asked("red", "circle")]]
+    drawn = [[thing("red", "circle", 2)], [thing("red", "ring")]]
+    score = obedience(drawn, wanted, position=False)
+    assert score == {"colour": 1, "shape": 0.5, "count": 1, "all": 0.5}
+
+
+def test_obedience_needs_a_text_for_each_picture() -> None:
+    with pytest.raises(ValueError, match="as many pictures as texts, got 1 and 2"):
+        obedience([[]], [[], []])
