@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cvae_lib.checks import evaluating, real_number, same_shape, whole_number
-from cvae_lib.data.pixels import to_unit
-from cvae_lib.data.sets import CaptionedSet, ImageSet
+from cvae_lib.data.sets import CaptionedSet, ImageSet, to_unit
 from cvae_lib.losses import reparameterize
 from cvae_lib.models import BaseVAE, TextConditionalVAE
 
