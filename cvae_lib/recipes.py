@@ -20,11 +20,12 @@ from cvae_lib.data.sets import CaptionedSet, ImageSet, TextEncoder, about_encode
 from cvae_lib.distributed import Processes
 from cvae_lib.encoders import ClipTextEncoder, HashingTextEncoder
 from cvae_lib.files import user_path
+from cvae_lib.history import History
 from cvae_lib.latent import fit_prior, fit_text_prior
 from cvae_lib.models.judges import judge_objective
 from cvae_lib.models.scene_judge import scene_judge_objective, truth_set
 from cvae_lib.pretrained import load_checkpoint, load_pretrained, record, shipped
-from cvae_lib.run import History, Objective
+from cvae_lib.run import Objective
 from cvae_lib.train import elbo_objective, fit
 
 SCENES = {"train": 50_000, "valid": 1_000, "test": 4_000}  # pictures behind the shipped models
@@ -263,13 +264,18 @@ def train_recipe(
         **options,
     )
     if recipe.prior and not model.prior.fitted:
-        together = Processes(next(model.parameters()).device)
-        if together.main:
-            recipe.prior(model, train_set, recipe.prior_width or 1.0)
-            if checkpoint is not None:
-                _store_prior(model, user_path(checkpoint))
-        together.equalise(model)
+        _fit_prior(recipe, model, train_set, checkpoint)
     return model, history
+
+
+def _fit_prior(recipe: Recipe, model: Any, data: Any, checkpoint: str | Path | None) -> None:
+    """Fit the prior in the main process, keep it, and give it to the others."""
+    together = Processes(next(model.parameters()).device)
+    if together.main and recipe.prior:
+        recipe.prior(model, data, recipe.prior_width or 1.0)
+        if checkpoint is not None:
+            _store_prior(model, user_path(checkpoint))
+    together.equalise(model)
 
 
 def _store_prior(model: Any, path: Path) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from cvae_lib import plots
 from cvae_lib.checkpoint import (
     CheckpointError,
     difference,
@@ -24,6 +23,7 @@ from cvae_lib.checkpoint import (
 from cvae_lib.config import TrainConfig
 from cvae_lib.data.sets import DataSet
 from cvae_lib.distributed import Processes
+from cvae_lib.history import History
 
 # objective(model, x, condition, generator, beta) → {"loss": (B,), any further terms: (B,)}
 Objective = Callable[
@@ -34,33 +34,6 @@ CHECK_EVERY = 50  # steps on a GPU, which a look at the loss would stop
 
 class NonFiniteLossError(ArithmeticError):
     """A loss term became infinite or NaN; the message names step and term."""
-
-
-@dataclass
-class History:
-    """One row an epoch: means over the training and validation images, images/s, seconds.
-
-    ``settings`` has what decides about speed and the last bits of the numbers: "precision",
-    "channels_last", "threads" (None on a GPU) and "device".
-    """
-
-    rows: list[dict[str, float]] = field(default_factory=list)
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    def __getitem__(self, column: str) -> list[float]:
-        return [row[column] for row in self.rows]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def last(self) -> dict[str, float]:
-        """The last epoch's row."""
-        return self.rows[-1]
-
-    def plot(self) -> Figure:
-        """Draw each term over the epochs, training beside validation."""
-        return plots.plot_history(self.rows)
 
 
 class Terms(nn.Module):
@@ -86,16 +59,8 @@ class Run:
         objective: Objective,
         about: dict[str, Any],
     ) -> None:
-        if not len(train_set) or not len(valid_set):
-            raise ValueError(
-                f"need images to train and validate on, got {len(train_set)} and {len(valid_set)}"
-            )
+        _check_inputs(model, train_set, valid_set)
         self.device = next(model.parameters()).device
-        if any(parameter.dtype == torch.float16 for parameter in model.parameters()):
-            raise ValueError(
-                "the model has float16 weights, too coarse for an optimizer's steps: train "
-                'model.float(), with precision="bfloat16" for speed'
-            )
         self.model = unwrapped(model)
         self.config = config = config.resolved(self.device)
         self.objective = objective
@@ -103,29 +68,19 @@ class Run:
         if config.channels_last:
             self.model.to(memory_format=torch.channels_last)
         self.terms: Any = self.processes.wrap(Terms(model, objective))
-        if config.compile:
-            eager = config.compile == "eager"
-            how: Any = {"backend": "eager"} if eager else {"mode": config.compile}
-            self.terms = torch.compile(self.terms, **how)
-        threads = torch.get_num_threads() if self.device.type == "cpu" else None
+        if config.compile == "eager":
+            self.terms = torch.compile(self.terms, backend="eager")
+        elif config.compile:
+            self.terms = torch.compile(self.terms, mode=config.compile)
         self.history = History(
             settings={
                 "precision": config.precision,
                 "channels_last": config.channels_last,
-                "threads": threads,
+                "threads": torch.get_num_threads() if self.device.type == "cpu" else None,
                 "device": self.device.type,
             }
         )
-        self.identity = {
-            "model": type(self.model).__name__,
-            "architecture": getattr(self.model, "architecture", {}),
-            "objective": getattr(objective, "__qualname__", type(objective).__qualname__),
-            "config": asdict(config),
-            "machine": self.history.settings,
-            "training data": {"images": len(train_set), "fingerprint": train_set.fingerprint()},
-            "validation data": {"images": len(valid_set), "fingerprint": valid_set.fingerprint()},
-            **about,
-        }
+        self.about, self.given = about, (train_set, valid_set)
         self.train_set, self.valid_set = train_set.to(self.device), valid_set.to(self.device)
         self.steps_per_epoch = len(self.batches(0))
         self.total_steps = config.epochs * self.steps_per_epoch
@@ -143,6 +98,21 @@ class Run:
         self.seconds = 0.0  # of the running epoch
         self.names: list[str] = []  # of the terms
         self.unchecked: list[Tensor] = []  # sums of the terms at the last steps
+
+    @functools.cached_property
+    def identity(self) -> dict[str, Any]:
+        """What must agree between a checkpoint and the run that takes it up."""
+        known = [{"images": len(data), "fingerprint": data.fingerprint()} for data in self.given]
+        return {
+            "model": type(self.model).__name__,
+            "architecture": getattr(self.model, "architecture", {}),
+            "objective": getattr(self.objective, "__qualname__", type(self.objective).__qualname__),
+            "config": asdict(self.config),
+            "machine": self.history.settings,
+            "training data": known[0],
+            "validation data": known[1],
+            **self.about,
+        }
 
     @property
     def kept(self) -> Any:
@@ -167,7 +137,7 @@ class Run:
         order = torch.randperm(len(self.train_set), generator=generator)
         return self.processes.batches(order, self.config.batch_size)
 
-    def note(self, terms: dict[str, Tensor], images: int) -> None:
+    def note(self, terms: dict[str, Tensor]) -> None:
         """Count a step that was taken, with the terms of this process's share of its images."""
         precise = torch.float32 if self.device.type == "mps" else torch.float64
         sums = torch.stack([term.detach().sum(dtype=precise) for term in terms.values()])
@@ -295,6 +265,18 @@ class Run:
         return NonFiniteLossError(
             f"{name} became {terms[name]} at {when}: try a smaller lr than {self.config.lr:g}, "
             "or grad_clip=1.0"
+        )
+
+
+def _check_inputs(model: nn.Module, train_set: DataSet, valid_set: DataSet) -> None:
+    if not len(train_set) or not len(valid_set):
+        raise ValueError(
+            f"need images to train and validate on, got {len(train_set)} and {len(valid_set)}"
+        )
+    if any(parameter.dtype == torch.float16 for parameter in model.parameters()):
+        raise ValueError(
+            "the model has float16 weights, too coarse for an optimizer's steps: train "
+            'model.float(), with precision="bfloat16" for speed'
         )
 
 

@@ -21,7 +21,8 @@ from cvae_lib.checks import evaluating
 from cvae_lib.config import TrainConfig
 from cvae_lib.data.sets import DataSet, to_unit
 from cvae_lib.files import user_path
-from cvae_lib.run import History, NonFiniteLossError, Objective, Run
+from cvae_lib.history import History
+from cvae_lib.run import NonFiniteLossError, Objective, Run
 
 __all__ = [
     "History",
@@ -153,7 +154,7 @@ def _train_epoch(run: Run, bar: tqdm, interrupted: threading.Event) -> None:
             if config.grad_clip is not None:
                 nn.utils.clip_grad_norm_(run.model.parameters(), config.grad_clip)
             run.optimizer.step()
-            run.note(terms, len(batch))
+            run.note(terms)
             now = time.perf_counter()
             run.seconds, started = run.seconds + now - started, now
             bar.update()
