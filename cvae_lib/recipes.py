@@ -186,9 +186,13 @@ def load(name: str, device: str | torch.device = "cpu") -> Loaded:
     if not path.exists():
         known = ", ".join(RECIPES)
         raise ValueError(f"no model and no file {name!r}: choose one of {known}, or a checkpoint")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name a checkpoint in it")
     model = load_checkpoint(path, device)
     encoder = encoder_of(read_tensors(path)[1], name)
     recipe = RECIPES[LIKE.get(type(model).__name__, "fashion-vae")]
+    if recipe.encoder and encoder is None:
+        raise CheckpointError(f"{path} does not say which text encoder it was trained with")
     if encoder is not None:
         size = model.image_shape[1]
         data = partial(captioned_scenes, encoder=lambda: encoder, size=size)
