@@ -63,11 +63,13 @@ def judged_scenes(split: str, count: int | None = None) -> CaptionedSet:
 
 
 def measure_garments(model: Any, data: ImageSet) -> dict[str, Any]:
-    return evaluation.measure_garments(model, data, load_pretrained("fashion-judge"))
+    judge = load_pretrained("fashion-judge", next(model.parameters()).device)
+    return evaluation.measure_garments(model, data, judge)
 
 
 def measure_scenes(model: Any, data: CaptionedSet) -> dict[str, Any]:
-    return evaluation.measure_scenes(model, data, load_pretrained("scenes-judge"))
+    judge = load_pretrained("scenes-judge", next(model.parameters()).device)
+    return evaluation.measure_scenes(model, data, judge)
 
 
 @dataclass(frozen=True)

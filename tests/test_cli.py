@@ -259,11 +259,8 @@ def test_shipped_models_and_checkpoints_are_sampled_alike(
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("name", ["scenes-film", "{scenes-film}"])
-def test_words_that_a_model_has_never_read_are_named(
-    name: str, checkpoints: dict[str, str], tmp_path: Path, capsys: Captured
-) -> None:
-    command = ["sample", "红色圆圈 and a circle", "--model", name.format_map(checkpoints)]
+def test_words_that_a_model_has_never_read_are_named(tmp_path: Path, capsys: Captured) -> None:
+    command = ["sample", "红色圆圈 and a circle", "--model", "scenes-film"]
     assert main([*command, "--out", str(tmp_path / "x.png")]) == 0
     said = one_line(capsys)
     assert "红色圆圈" in said and "circle" not in said
