@@ -13,11 +13,7 @@ class DataError(Exception):
 
 
 def user_path(path: str | Path) -> Path:
-    """Return ``path`` with the folder that a leading ``~`` or ``~name`` stands for.
-
-    Raises:
-        OSError: if it stands for none.
-    """
+    """Return ``path`` with a leading ``~`` or ``~name`` expanded; OSError if that is no folder."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -25,11 +21,7 @@ def user_path(path: str | Path) -> Path:
 
 
 def cache_root() -> Path:
-    """Return the user's cache folder of this library, in ``$XDG_CACHE_HOME`` or ``~/.cache``.
-
-    Where that place cannot be used, as for a user without a home, it is a folder for temporary
-    files.
-    """
+    """Return this library's folder in ``$XDG_CACHE_HOME`` or ``~/.cache``, else a temporary one."""
     with contextlib.suppress(OSError):
         folder = user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "cvae_lib"
         near = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
@@ -41,11 +33,7 @@ def cache_root() -> Path:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content`` through a temporary file beside it.
-
-    Raises:
-        OSError: if the disk refuses; the former file is left as it was.
-    """
+    """Replace ``path`` by ``content``; OSError if the disk refuses, and the old file is intact."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cvae_lib.checks import evaluating, real_number, same_shape, whole_number
-from cvae_lib.data.pixels import to_unit
-from cvae_lib.data.sets import CaptionedSet, ImageSet
+from cvae_lib.data.sets import CaptionedSet, ImageSet, to_unit
 from cvae_lib.losses import reparameterize
 from cvae_lib.models import BaseVAE, TextConditionalVAE
 
@@ -30,7 +29,9 @@ def encode_set(
     if not len(data):
         raise ValueError("there is nothing to encode: the set has no images")
     device = next(model.parameters()).device
-    size = batch_size or (1000 if isinstance(data, ImageSet) else 100)
+    size = 1000 if isinstance(data, ImageSet) else 100
+    if batch_size is not None:
+        size = whole_number("batch_size", batch_size, at_least=1)
     with evaluating(model):
         pairs = [
             model.encode(to_unit(images), conditions)

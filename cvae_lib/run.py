@@ -14,7 +14,13 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from cvae_lib import plots
-from cvae_lib.checkpoint import CheckpointError, read_tensors, write_tensors
+from cvae_lib.checkpoint import (
+    CheckpointError,
+    difference,
+    groups_of,
+    read_tensors,
+    write_tensors,
+)
 from cvae_lib.config import TrainConfig
 from cvae_lib.data.sets import DataSet
 from cvae_lib.distributed import Processes
@@ -85,6 +91,11 @@ class Run:
                 f"need images to train and validate on, got {len(train_set)} and {len(valid_set)}"
             )
         self.device = next(model.parameters()).device
+        if any(parameter.dtype == torch.float16 for parameter in model.parameters()):
+            raise ValueError(
+                "the model has float16 weights, too coarse for an optimizer's steps: train "
+                'model.float(), with precision="bfloat16" for speed'
+            )
         self.model = unwrapped(model)
         self.config = config = config.resolved(self.device)
         self.objective = objective
@@ -221,10 +232,10 @@ class Run:
         for key, ours in self.identity.items():
             if metadata.get(key) != ours:
                 raise CheckpointError(
-                    f"{path} is of another run: its {_difference(key, metadata.get(key), ours)}. "
+                    f"{path} is of another run: its {difference(key, metadata.get(key), ours)}. "
                     "Choose another file, or delete it to start anew"
                 )
-        groups = _split(tensors)
+        groups = groups_of(tensors)
         try:
             self.model.load_state_dict(groups["model"])
             if self.averaged is not None:
@@ -293,20 +304,3 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
     network: nn.Module = extract_model_from_parallel(model, keep_torch_compile=False)
     return network
-
-
-def _difference(key: str, theirs: Any, ours: Any) -> str:
-    """Name the first field in which a checkpoint and this run differ."""
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        fields = [k for k in theirs | ours if theirs.get(k, "absent") != ours.get(k, "absent")]
-        key, theirs, ours = f"{key}'s {fields[0]}", theirs.get(fields[0]), ours.get(fields[0])
-    return f"{key} is {theirs!r}, here it is {ours!r}"
-
-
-def _split(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """{"a.b": t} → {"a": {"b": t}}."""
-    groups: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        group, _, rest = name.partition(".")
-        groups.setdefault(group, {})[rest] = tensor
-    return groups

@@ -19,8 +19,7 @@ from cvae_lib import losses
 from cvae_lib.checkpoint import CheckpointError
 from cvae_lib.checks import evaluating
 from cvae_lib.config import TrainConfig
-from cvae_lib.data.pixels import to_unit
-from cvae_lib.data.sets import DataSet
+from cvae_lib.data.sets import DataSet, to_unit
 from cvae_lib.files import user_path
 from cvae_lib.run import History, NonFiniteLossError, Objective, Run
 

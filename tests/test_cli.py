@@ -371,7 +371,7 @@ def test_any_sentence_draws_a_row_of_colour_pictures(
 
 def test_train_text_on_a_coco_folder_and_goes_on(tmp_path: Path, capsys: Captured) -> None:
     root, path = tmp_path / "coco", tmp_path / "text.safetensors"
-    write_scenes(root, "train", 40, 16, workers=1)
+    write_scenes(root, "train", 40, 16)
     command = [*TEXT, "--coco", str(root), "--split", "train", "--out", str(path)]
     command += ["--conditioning", "concat", "--likelihood", "gaussian", "--precision", "float32"]
     with pytest.MonkeyPatch.context() as patch:

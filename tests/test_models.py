@@ -15,6 +15,7 @@ from cvae_lib.models import (
     ConcatConditionalVAE,
     FashionJudge,
     FilmConditionalVAE,
+    SceneJudge,
     TextConditionalVAE,
     decoder_trunk,
 )
@@ -559,6 +560,15 @@ def test_judge_shapes(x: Tensor) -> None:
     torch.testing.assert_close(judge(x), judge.head(features))
     assert judge(x).shape == (4, 10)
     FashionJudge(**judge.architecture).load_state_dict(judge.state_dict())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("build", [FashionJudge, SceneJudge])
+def test_a_judge_of_another_precision_judges(build, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    judge = build(8).eval().to(dtype)
+    pictures = torch.rand(2, 1, 28, 28) if build is FashionJudge else torch.rand(2, 3, 32, 32)
+    assert judge.features(pictures).isfinite().all()
 
 
 def test_judge_is_trainable(x: Tensor) -> None:

@@ -1,6 +1,5 @@
 """Scenes: truth, pictures and captions agree; the unseen stays unseen; COCO's tools read them."""
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -28,13 +27,6 @@ from cvae_lib.data.shapes import (
     render,
 )
 
-GOLDEN = {  # SHA-256 of the pixels and of the captions of 20 scenes at 64 pixels
-    "train": "2a3f4991adce433a 09af70ed51db98e0",
-    "valid": "bec7de12b2b5c16f acb8b59d68e5c9db",
-    "test": "d23a43e20d54f359 788995fea0e26ad4",
-    "unseen": "00d90b3567d08940 d83f83d220093b28",
-}
-
 
 class CountingEncoder:
     """One number a text: its length."""
@@ -45,23 +37,13 @@ class CountingEncoder:
         return torch.tensor([[float(len(text))] for text in texts])
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
 def thing(shape: str = "circle", colour: str = "red", size: str = "large") -> Thing:
     return Thing(shape, colour, size, row=1, column=1, x=0.5, y=0.5)
-
-
-def test_there_is_enough_to_talk_about() -> None:
-    assert len(SHAPES) >= 6 and len(COLOURS) >= 8 and len(SIZES) == 3 and len(RELATIONS) == 4
-    assert COLOURS.keys() == RGB.keys()
-
-
-@pytest.mark.parametrize("split", SPLITS)
-def test_scenes_stay_as_they_are(split: str) -> None:
-    pixels, captions = hashlib.sha256(), hashlib.sha256()
-    for index in range(20):
-        scene, said = draw_scene(split, index)
-        pixels.update(render(scene, 64).tobytes())
-        captions.update(json.dumps([[c.text, list(c.says)] for c in said]).encode())
-    assert f"{pixels.hexdigest()[:16]} {captions.hexdigest()[:16]}" == GOLDEN[split]
 
 
 def test_a_scene_depends_on_seed_split_and_index_alone() -> None:
@@ -133,11 +115,6 @@ def test_a_relation_is_told_the_right_way_round() -> None:
     assert told > 20
 
 
-def test_the_longest_caption_has_up_to_three_sentences() -> None:
-    counts = {draw_scene("train", i)[1][4].text.count(".") for i in range(50)}
-    assert counts == {2, 3}
-
-
 def test_articles_fit() -> None:
     text = " ".join(c.text for i in range(300) for c in draw_scene("train", i)[1])
     assert " an red" not in text and " a orange" not in text and " a emerald" not in text
@@ -202,7 +179,7 @@ def test_cocos_own_tools_open_what_is_written(tmp_path: Path) -> None:
     from torchvision.datasets import CocoCaptions
 
     seen: list[int] = []
-    path = write_scenes(tmp_path, "unseen", 6, 32, workers=1, on_scene=lambda: seen.append(1))
+    path = write_scenes(tmp_path, "unseen", 6, 32, on_scene=lambda: seen.append(1))
     assert len(seen) == 6
     coco = COCO(str(path))
     assert len(coco.getImgIds()) == 6 and len(coco.getAnnIds(imgIds=[1])) == 5
@@ -219,7 +196,7 @@ def test_cocos_own_tools_open_what_is_written(tmp_path: Path) -> None:
 def test_bad_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="no split 'testing' of Scenes: choose one of train"):
         draw_scene("testing", 0)
-    with pytest.raises(ValueError, match="count must be at least 1 scene, got 0"):
+    with pytest.raises(ValueError, match="count must be at least 1, got 0"):
         scenes("train", 0, encoder=CountingEncoder())
     with pytest.raises(ValueError, match="size must be at least 8 pixels, got 4"):
         render(draw_scene("train", 0)[0], 4)
@@ -238,10 +215,8 @@ def test_the_command_line_writes_scenes(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_the_loader_of_photos_reads_what_is_written(tmp_path: Path) -> None:
-    write_scenes(tmp_path / "scenes", "valid", 8, 32, workers=1)
-    read = coco_captions(
-        "valid", 32, tmp_path / "scenes", encoder=CountingEncoder(), cache=tmp_path / "cache"
-    )
+    write_scenes(tmp_path / "scenes", "valid", 8, 32)
+    read = coco_captions("valid", 32, tmp_path / "scenes", encoder=CountingEncoder())
     drawn = scenes("valid", 8, 32, encoder=CountingEncoder())
     assert (np.asarray(read.images) == drawn.images).all() and not read.real
     assert list(read.texts) == list(drawn.texts)
@@ -255,7 +230,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def test_ctrl_c_while_drawing_leaves_the_old_scenes(tmp_path: Path) -> None:
-    write_scenes(tmp_path, "train", 6, 16, workers=1)
+    write_scenes(tmp_path, "train", 6, 16)
     (tmp_path / "train" / "mine.txt").write_text("not a scene")
     before, drawn = content(tmp_path), iter(range(4))
 
@@ -264,10 +239,10 @@ def test_ctrl_c_while_drawing_leaves_the_old_scenes(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_scenes(tmp_path, "train", 6, 16, seed=1, workers=1, on_scene=interrupt)
+        write_scenes(tmp_path, "train", 6, 16, seed=1, on_scene=interrupt)
     assert content(tmp_path) == before
-    write_scenes(tmp_path, "train", 3, 16, seed=1, workers=1)
-    found = coco_images("train", 16, tmp_path, cache=tmp_path / "cache")
+    write_scenes(tmp_path, "train", 3, 16, seed=1)
+    found = coco_images("train", 16, tmp_path)
     assert len(found.images) == 3 and "seed 1" in found.source
     assert (tmp_path / "train" / "mine.txt").exists()
 
@@ -275,7 +250,7 @@ def test_ctrl_c_while_drawing_leaves_the_old_scenes(tmp_path: Path) -> None:
 def test_ctrl_c_while_replacing_leaves_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_scenes(tmp_path, "train", 6, 16, workers=1)
+    write_scenes(tmp_path, "train", 6, 16)
     replace, moved = os.replace, iter(range(9))
 
     def interrupt(source: Path, target: Path) -> None:
@@ -285,7 +260,7 @@ def test_ctrl_c_while_replacing_leaves_none(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(os, "replace", interrupt)
-        write_scenes(tmp_path, "train", 6, 16, seed=1, workers=1)
+        write_scenes(tmp_path, "train", 6, 16, seed=1)
     with pytest.raises(DataError, match="does not exist"):
         coco_images("train", 16, tmp_path)
     assert not list(tmp_path.glob(".scenes-*"))
@@ -309,7 +284,7 @@ def test_ctrl_c_while_replacing_leaves_none(
     ],
 )
 def test_a_bad_truth_is_named(change: Callable, reason: str, tmp_path: Path) -> None:
-    path = write_scenes(tmp_path, "train", 3, 16, workers=1)
+    path = write_scenes(tmp_path, "train", 3, 16)
     tree = json.loads(path.read_text())
     if isinstance(change(tree["images"][1]["truth"]), str):
         tree["images"][1]["truth"] = "x"

@@ -51,7 +51,7 @@ def test_a_run_on_scenes_is_recorded_and_not_repeated(monkeypatch: pytest.Monkey
 def test_photos_known_and_new_are_measured_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_scenes(tmp_path / "folder", "valid", 15, 16, workers=1)
+    write_scenes(tmp_path / "folder", "valid", 15, 16)
     arm = photos.Arm(range(2), image_size=16, latent_dim=4, conditioning="add")
     for name, value in {"WIDTH": 4, "EPOCHS": 1, "ARMS": {"tiny": arm}}.items():
         monkeypatch.setattr(photos, name, value)

@@ -120,7 +120,7 @@ def test_first() -> None:
 def test_to_moves_both_and_keeps_the_rest(device: str) -> None:
     data = dataclasses.replace(numbered(), source="here")
     moved = data.to(device)
-    assert moved.device.type == moved.labels.device.type == device
+    assert moved.images.device.type == moved.labels.device.type == device
     assert moved.sha256() == data.sha256()
     assert read(moved.batches(5, torch.Generator(device).manual_seed(0)))[0] == [5, 5, 5, 5, 3]
     assert (moved.source, moved.classes) == ("here", CLASSES)
@@ -145,9 +145,9 @@ def test_sha256_sees_a_pixel_a_label_and_nothing_else() -> None:
     [
         ({"images": torch.zeros(2, 1, 4, 4)}, r"uint8 \(N, C, H, W\), got torch.float32 \(2, 1, 4"),
         ({"images": torch.zeros(2, 4, 4).byte()}, r"got torch.uint8 \(2, 4, 4\)"),
-        ({"labels": torch.tensor([0, 1, 2])}, r"int64 \(2,\), .* got torch.int64 \(3,\)"),
-        ({"labels": [True, False]}, r"int64 \(2,\), .* got torch.bool \(2,\)"),
-        ({"labels": torch.tensor([0.0, 1.0])}, r"int64 \(2,\), .* got torch.float32 \(2,\)"),
+        ({"labels": torch.tensor([0, 1, 2])}, r"shape \(2,\), got torch.int64 \(3,\)"),
+        ({"labels": [True, False]}, r"whole numbers .* got torch.bool \(2,\)"),
+        ({"labels": torch.tensor([0.0, 1.0])}, r"whole numbers .* got torch.float32 \(2,\)"),
         ({"labels": torch.tensor([[0], [1]])}, r"got torch.int64 \(2, 1\)"),
         ({"labels": torch.tensor([0, 3])}, "label 3 is out of range: known are 0 … 2"),
         ({"labels": torch.tensor([-1, 0])}, "label -1 is out of range: known are 0 … 2"),
@@ -160,7 +160,7 @@ def test_what_it_refuses(change: dict, message: str) -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("images", "cats"), ("labels", [[0], [1, 2]])])
 def test_what_is_no_array_is_named_by_its_type(name: str, value) -> None:
-    with pytest.raises(TypeError, match=f"{name} must be a tensor.* got {type(value).__name__}"):
+    with pytest.raises(TypeError, match=f"{name} must be a tensor.* got .*{type(value).__name__}"):
         dataclasses.replace(numbered(2), **{name: value})
 
 
@@ -315,10 +315,10 @@ def test_captioned_batches_come_to_the_device(device: str) -> None:
     ("change", "message"),
     [
         ({"images": np.zeros((6, 4, 4), np.uint8)}, r"uint8 \(N, C, H, W\), got uint8 \(6, 4, 4\)"),
-        ({"vectors": np.zeros((14, 2))}, r"float16 or float32 \(M, D\), got float64 \(14, 2\)"),
-        ({"texts": ["one"]}, "1 texts have 14 vectors"),
+        ({"vectors": np.zeros((14, 2))}, r"float16 or float32 \(14, D\).* got float64 \(14, 2\)"),
+        ({"texts": ["one"]}, r"\(1, D\), one for each text, got float16 \(14, 2\)"),
         ({"starts": np.arange(6)}, r"starts must be int64 \(7,\), got int64 \(6,\)"),
-        ({"starts": np.arange(7)}, "starts must rise from 0 to 14, got 0 and 6 at its ends"),
+        ({"starts": np.arange(7)}, r"starts must rise from 0 to 14, got \(0, 6\) at its ends"),
         ({"starts": np.array([0, 1, 1, 6, 11, 12, 14])}, "image 1 has 0 captions, want at least 1"),
         ({"truths": [{}]}, "6 images have 1 truths"),
     ],

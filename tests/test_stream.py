@@ -21,11 +21,11 @@ from torch import Tensor, nn
 
 from cvae_lib.checkpoint import CheckpointError
 from cvae_lib.data import CaptionedSet
-from cvae_lib.data.stream import prefetched
+from cvae_lib.data.sets import prefetched
 from cvae_lib.train import TrainConfig, elbo_objective, evaluate, fit
 
 __all__ = ["ctrl_c_works"]  # a fixture, used by all
-CONFIG = TrainConfig(epochs=3, batch_size=16, seed=1)  # 57 images: 4 steps an epoch
+CONFIG = TrainConfig(epochs=3, batch_size=16, seed=1)  # 58 images: 4 steps an epoch
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +141,7 @@ def test_each_epoch_draws_captions_and_validation_does_not(mapped: Sets) -> None
 
     fit(together.new_vae(), *mapped, CONFIG, objective=objective)
     epochs = [{tuple(row.tolist()) for row in torch.cat(seen[True][i : i + 4])} for i in (0, 4, 8)]
-    assert len(epochs[0]) == 57 and epochs[0] != epochs[1] != epochs[2]
+    assert len(epochs[0]) == 58 and epochs[0] != epochs[1] != epochs[2]
     first = mapped[1].text_vectors()
     assert all(torch.equal(text, first) for text in seen[False])
 

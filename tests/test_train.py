@@ -419,6 +419,11 @@ def test_numbers_of_numpy_are_numbers(tiny: Sets, tmp_path: Path) -> None:
     fit(new_model(), *tiny, config, checkpoint=tmp_path / "run.safetensors")
 
 
+def test_weights_of_half_precision_are_not_trained(tiny: Sets) -> None:
+    with pytest.raises(ValueError, match=r"the model has float16 weights, .*model\.float\(\)"):
+        fit(new_model().half(), *tiny, CONFIG)
+
+
 def test_no_images_no_training(tiny: Sets) -> None:
     with pytest.raises(ValueError, match="got 0 and 128"):
         fit(new_model(), tiny[0].first(0), tiny[1], CONFIG)

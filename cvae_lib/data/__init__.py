@@ -3,30 +3,13 @@
 from cvae_lib.data.coco import CocoImages, CocoReport, coco_captions, coco_images
 from cvae_lib.data.download import download_coco
 from cvae_lib.data.fashion import FASHION_CLASSES, fashion_mnist
-from cvae_lib.data.pixels import to_bytes, to_unit
-from cvae_lib.data.scene_files import write_scenes
-from cvae_lib.data.scenes import draw_scene
-from cvae_lib.data.sets import CaptionedSet, ImageSet, TextEncoder
+from cvae_lib.data.scenes import draw_scene, write_scenes
+from cvae_lib.data.sets import CaptionedSet, ImageSet, TextEncoder, to_bytes, to_unit
 from cvae_lib.data.shapes import Scene, Thing, render
 from cvae_lib.files import DataError
 
 __all__ = [
-    "FASHION_CLASSES",
-    "CaptionedSet",
-    "CocoImages",
-    "CocoReport",
-    "DataError",
-    "ImageSet",
-    "Scene",
-    "TextEncoder",
-    "Thing",
-    "coco_captions",
-    "coco_images",
-    "download_coco",
-    "draw_scene",
-    "fashion_mnist",
-    "render",
-    "to_bytes",
-    "to_unit",
-    "write_scenes",
-]
+    "FASHION_CLASSES", "CaptionedSet", "CocoImages", "CocoReport", "DataError", "ImageSet", "Scene",
+    "TextEncoder", "Thing", "coco_captions", "coco_images", "download_coco", "draw_scene",
+    "fashion_mnist", "render", "to_bytes", "to_unit", "write_scenes",
+]  # fmt: skip

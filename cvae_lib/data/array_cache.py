@@ -5,86 +5,80 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterator
-from itertools import count, takewhile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
+from tqdm import tqdm
 
 from cvae_lib.files import DataError, write_atomically
 
-Chunks = Callable[[int], Iterator[tuple[np.ndarray, Any]]]
+Work = Callable[[Any], tuple[np.ndarray, Any]]
 
 
 def cached_array(
-    folder: Path, name: str, key: dict[str, Any], row: tuple[int, ...], dtype: type, make: Chunks
+    path: Path, key: dict[str, Any], row: np.dtype, work: Work, chunks: Sequence[Any], bar: str = ""
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Return an array as a read-only memory map, and its manifest: "notes" and "sha256".
+    """Return an array as a read-only memory map, and the "sha256" and "notes" of its chunks.
 
-    It lies in ``folder/NAME-HASH.npy``, where HASH stands for ``key``, which is what the array is
-    built from (JSON): another key, another file, and both stay valid. A build that was killed goes
-    on behind the last chunk it finished; a second process waits for the first.
-
-    Args:
-        row: the shape of one row.
-        make: called with the number of finished chunks, yields each of the others in order: its
-            rows, any number of them, and a note (JSON).
-
-    Raises:
-        DataError: if the array is not of the size, shape and type that it was built with.
+    It lies in ``PATH-HASH.npy``, where HASH stands for ``key``, all that it is built from (JSON).
+    ``work`` turns each of ``chunks``, some items, into as many rows or fewer, and a note (JSON). A
+    build that was killed goes on behind its last chunk; a second process waits for the first.
+    ``bar`` is what a progress bar counts. DataError for files that are not as they were written.
     """
-    path = folder / f"{name}-{sha256(json.dumps(key, sort_keys=True).encode())[:16]}.npy"
-    manifest, kind = path.with_suffix(".json"), np.dtype(dtype)
+    hashed = sha256(json.dumps(key, sort_keys=True).encode())[:16]
+    path = path.with_name(f"{path.name}-{hashed}.npy")
+    manifest = path.with_suffix(".json")
     if not manifest.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f".{path.stem}.lock"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(f".{path.stem}.lock")):
             if not manifest.exists():
-                _build(path, row, kind, make)
+                _build(path, row, work, chunks, bar)
     try:
         about: dict[str, Any] = json.loads(manifest.read_bytes())
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        fits = (path.stat().st_size, array.dtype) == (about["bytes"], kind)
-        fits = fits and array.shape == (about["rows"], *row) and {"sha256", "notes"} <= about.keys()
+        array = np.load(path, mmap_mode="r")
+        if (array.dtype, array.shape) == (row.base, (sum(map(len, chunks)), *row.shape)):
+            return array[: about["rows"]], about
     except (FileNotFoundError, ValueError, KeyError, TypeError, EOFError):
-        fits = False
-    if not fits:
-        raise DataError(
-            f"{path} or {manifest.name} beside it is not as it was written: move both elsewhere, "
-            "and they are built anew"
-        )
-    return array, about
+        pass
+    raise DataError(
+        f"{path} or {manifest.name} beside it is not as it was written: move both elsewhere, "
+        "and they are built anew"
+    )
 
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _build(path: Path, row: tuple[int, ...], dtype: np.dtype, make: Chunks) -> None:
-    """Write each chunk into a folder of its own, then all into ``path``, then the manifest."""
-    part = path.with_suffix(".part")
-    done = len(list(takewhile(Path.exists, (part / f"{i}.json" for i in count()))))
-    for i, (rows, note) in enumerate(make(done), done):
-        content = np.ascontiguousarray(rows, dtype).tobytes()
-        write_atomically(part / f"{i}.rows", content)
-        about = {"rows": len(rows), "sha256": sha256(content), "note": note}
-        write_atomically(part / f"{i}.json", json.dumps(about).encode())  # what it vouches for is
-        done = i + 1
-    chunks = [json.loads((part / f"{i}.json").read_bytes()) for i in range(done)]
-    total = sum(chunk["rows"] for chunk in chunks)
-    descr = np.lib.format.dtype_to_descr(dtype)
-    header = {"descr": descr, "fortran_order": False, "shape": (total, *row)}
-    with (temporary := path.with_suffix(".tmp")).open("wb") as file:
+def _build(path: Path, row: np.dtype, work: Work, chunks: Sequence[Any], bar: str) -> None:
+    """Append chunk by chunk to ``path``; beside it stands what is known of those that are there."""
+    part, count = path.with_suffix(".part"), sum(map(len, chunks))
+    going_on = part.exists() and path.exists()
+    about: dict[str, Any] = {"rows": 0, "sha256": [], "notes": []}
+    about = json.loads(part.read_bytes()) if going_on else about
+    done = len(about["notes"])
+    header = {"descr": row.base.str, "fortran_order": False, "shape": (count, *row.shape)}
+    progress = tqdm(total=count, unit=f" {bar}", disable=not bar)
+    with path.open("r+b" if going_on else "wb") as file, progress:
         np.lib.format.write_array_header_1_0(file, header)
-        for i in range(done):
-            file.write((part / f"{i}.rows").read_bytes())
-        size = file.tell()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    whole = sha256("".join(chunk["sha256"] for chunk in chunks).encode())
-    notes = [chunk["note"] for chunk in chunks]
-    manifest = {"rows": total, "bytes": size, "sha256": whole, "notes": notes}
-    write_atomically(path.with_suffix(".json"), json.dumps(manifest).encode())
-    shutil.rmtree(part, ignore_errors=True)
+        start = file.tell()
+        file.truncate(start + count * row.itemsize)  # also if there will be fewer rows
+        progress.update(sum(map(len, chunks[:done])))
+        for chunk in chunks[done:]:
+            rows, note = work(chunk)
+            content = np.ascontiguousarray(rows, row.base).tobytes()
+            file.seek(start + about["rows"] * row.itemsize)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            about["rows"] += len(rows)
+            about["sha256"].append(sha256(content))
+            about["notes"].append(note)
+            write_atomically(part, json.dumps(about).encode())
+            progress.update(len(chunk))
+    about["sha256"] = sha256("".join(about["sha256"]).encode())
+    write_atomically(path.with_suffix(".json"), json.dumps(about).encode())
+    part.unlink(missing_ok=True)

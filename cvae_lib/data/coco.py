@@ -5,33 +5,45 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from itertools import chain
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from cvae_lib.data.annotations import Photo, parse_captions
+from cvae_lib.checks import whole_number
 from cvae_lib.data.array_cache import cached_array, sha256
 from cvae_lib.data.photos import KINDS, square
 from cvae_lib.data.scenes import STYLES
 from cvae_lib.data.sets import CaptionedSet, TextEncoder
+from cvae_lib.data.shapes import Scene
 from cvae_lib.files import DataError, cache_root, user_path
+from cvae_lib.text import has_word
 
-VERSION = 2  # of the cached arrays: raise it if the same files give other arrays or other chunks
+VERSION = 3  # of the cached arrays: raise it if the same files give other arrays, chunks or notes
 CHUNK = 256  # photos that are decoded, written and vouched for together
 TEXTS = 1024  # captions that are encoded together
+ODD = 5  # captions that the report quotes
 REMEDY = (
     "A COCO folder has annotations/captions_SPLIT.json and the images in SPLIT/. Name yours in "
     "$CVAE_COCO_ROOT; or python -m cvae_lib data coco --download val2017 fetches one, "
     "python -m cvae_lib data scenes --out DIR draws one"
 )
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An image that the annotations list."""
+
+    id: int
+    file_name: str
+    truth: Scene | None
+    captions: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -71,110 +83,87 @@ def coco_captions(
     root: str | Path | None = None,
     *,
     encoder: TextEncoder,
-    cache: str | Path | None = None,
-    workers: int | None = None,
     progress: bool = False,
 ) -> CaptionedSet:
     """Return one split of a COCO folder: images (N, 3, size, size), vectors float16 (M, D).
 
-    The first call decodes the photos (see `coco_images`, which also has the report) and encodes the
-    captions; a later one opens both as memory maps. The vectors serve every size.
-
-    Args:
-        encoder: turns the captions into vectors.
-        split, size, root, cache, workers, progress: as in `coco_images`.
-
-    Raises:
-        DataError: as `coco_images`.
-        ValueError: as `coco_images`; or if the encoder's vectors have another shape than it says,
-            or do not fit into float16.
+    The first call decodes the photos (as `coco_images`, which tells arguments and errors and has a
+    report) and encodes the captions; later ones open both as memory maps. The vectors serve every
+    size. ValueError also if they are not as the encoder says, or do not fit into float16.
     """
-    found = coco_images(split, size, root, cache=cache, workers=workers, progress=progress)
-    captions = [caption for photo in found.photos for caption in photo.captions]
-    truths = [photo.truth for photo in found.photos if photo.truth is not None]
-    told = len(truths) == len(found.photos)
+    found = coco_images(split, size, root, progress=progress)
+    texts = [caption for photo in found.photos for caption in photo.captions]
     key = {"version": VERSION, "encoder": encoder.name, "fingerprint": encoder.fingerprint}
-    key["captions"] = sha256(json.dumps(captions).encode())
-    encode = partial(_encode, encoder, captions, progress)
-    name = f"{split}-captions"
-    vectors, about = cached_array(_cache(cache), name, key, (encoder.dim,), np.float16, encode)
+    key["captions"] = sha256(json.dumps(texts).encode())
+    vectors, about = cached_array(
+        cache_root() / "coco-arrays" / f"{split}-captions",
+        key,
+        np.dtype((np.float16, (encoder.dim,))),
+        partial(_encode, encoder),
+        _chunks(texts, TEXTS),
+        "captions" * progress,
+    )
     counts = [len(photo.captions) for photo in found.photos]
     starts = np.cumsum([0, *counts], dtype=np.int64)
+    truths = [photo.truth for photo in found.photos if photo.truth is not None]
+    told = len(truths) == len(found.photos)
+    styles = STYLES if told and set(counts) == {len(STYLES)} else ()
     content = found.sha256.encode() + about["sha256"].encode() + starts.tobytes()
-    return CaptionedSet(
-        found.images,
-        vectors,
-        starts,
-        captions,
-        truths if told else None,
-        found.source,
-        found.real,
-        styles=STYLES if told and set(counts) == {len(STYLES)} else (),
-    ).known_as(sha256(content))
+    facts: dict[str, Any] = {"source": found.source, "real": found.real, "styles": styles}
+    data = CaptionedSet(found.images, vectors, starts, texts, truths if told else None, **facts)
+    return data.known_as(sha256(content))
 
 
 def coco_images(
-    split: str,
-    size: int,
-    root: str | Path | None = None,
-    *,
-    cache: str | Path | None = None,
-    workers: int | None = None,
-    progress: bool = False,
+    split: str, size: int, root: str | Path | None = None, *, progress: bool = False
 ) -> CocoImages:
     """Return the images of a split, upright, cut to the central square and resized; and a report.
 
     Images are sorted by id. One without a caption, or without a file that can be read, is left out
-    and counted.
+    and counted. The array is kept in the user's cache until annotations or photos change.
 
     Args:
-        split: "val2017", "train2014", …: captions in ``ROOT/annotations/captions_SPLIT.json``,
-            JPEG or PNG files in ``ROOT/SPLIT``. Scenes are written like that, too.
-        size: pixels along a side.
-        root: the folder; else ``$CVAE_COCO_ROOT``; else where `download_coco` puts it.
-        cache: the folder for the array; the default is in the user's cache. Its key is the SHA-256
-            of the annotations, the names, sizes and times of the photos, and ``size``.
-        workers: threads that decode; all cores if None.
+        split: "val2017", …: captions in ``ROOT/annotations/captions_SPLIT.json``, JPEG or PNG files
+            in ``ROOT/SPLIT``; `write_scenes` makes such a folder, too.
+        root: else ``$CVAE_COCO_ROOT``; else where `download_coco` puts it.
         progress: show a bar on stderr.
 
     Raises:
-        ValueError: if ``split``, ``size`` or ``workers`` makes no sense.
-        DataError: if the annotations are missing or not what they should be, if no image is left,
-            or if a cached array was altered.
+        TypeError, ValueError: if ``split`` or ``size`` makes no sense.
+        DataError: if annotations, photos or the kept array are missing or not what they should be.
     """
-    workers = workers if workers is not None else os.cpu_count() or 1
-    if size < 1 or workers < 1:
-        raise ValueError(f"size and workers must be at least 1, got {size} and {workers}")
-    folder = coco_root(root) / split
-    path = annotation_file(split, root)
+    size = whole_number("size", size, at_least=1)
+    folder, path = coco_root(root) / split, annotation_file(split, root)
     content = path.read_bytes()
-    photos, info, counts = parse_captions(content, path)
+    photos, info, useless = parse_captions(content, path)
     captioned = [photo for photo in photos if photo.captions]
-    stamps = [_stamp(folder / photo.file_name) for photo in captioned]
-    present = [photo for photo, stamp in zip(captioned, stamps, strict=True) if stamp]
-    listing = json.dumps([[p.file_name, s] for p, s in zip(captioned, stamps, strict=True)])
-    key = {"version": VERSION, "annotations": sha256(content), "size": size}
-    key["photos"] = sha256(listing.encode())
-    decode = partial(_decode, folder, present, size, workers, progress)
-    name = f"{split}-{size}"
-    images, about = cached_array(_cache(cache), name, key, (3, size, size), np.uint8, decode)
-    seen = {kind: [i for note in about["notes"] for i in note.get(kind, ())] for kind in KINDS}
-    broken = set(seen["broken"])
-    used = [photo for photo in present if photo.id not in broken]
-    missing = len(captioned) - len(present)
-    if not used:
-        raise DataError(
-            f"no image of {path} can be used: {len(captioned)} have captions, of these {missing} "
-            f"are not in {folder} and {len(broken)} are broken. {REMEDY}"
-        )
+    stamps = {photo.file_name: _stamp(folder / photo.file_name) for photo in captioned}
+    present = [photo for photo in captioned if stamps[photo.file_name]]
+    key = {"version": VERSION, "annotations": sha256(content), "size": size, "photos": stamps}
+    images, about = cached_array(
+        cache_root() / "coco-arrays" / f"{split}-{size}",
+        key,
+        np.dtype((np.uint8, (3, size, size))),
+        partial(_decode, folder, size),
+        _chunks(present, CHUNK),
+        "photos" * progress,
+    )
+    kinds = list(chain(*about["notes"]))  # of each photo
+    used = [photo for photo, its in zip(present, kinds, strict=True) if "broken" not in its]
+    seen: dict[str, Any] = {kind: sum(kind in its for its in kinds) for kind in KINDS}
     report = CocoReport(
         images=len(used),
         captions=sum(len(photo.captions) for photo in used),
-        missing=missing,
+        missing=len(captioned) - len(present),
         uncaptioned=len(photos) - len(captioned),
-        **counts,
-        **{kind: len(ids) for kind, ids in seen.items()},  # type: ignore[arg-type]
+        **useless,
+        **seen,
     )
+    if not used:
+        raise DataError(
+            f"no image of {path} can be used: {len(captioned)} have captions, of these "
+            f"{report.missing} are not in {folder} and {report.broken} are broken. {REMEDY}"
+        )
     source = f"{info.get('description') or 'COCO'}: {folder}"
     return CocoImages(images, used, report, source, not info.get("procedural"), about["sha256"])
 
@@ -185,12 +174,7 @@ def coco_root(root: str | Path | None = None) -> Path:
 
 
 def annotation_file(split: str, root: str | Path | None = None) -> Path:
-    """Return the file with the captions of ``split``.
-
-    Raises:
-        ValueError: if ``split`` cannot be a folder's name.
-        DataError: if the file is not there.
-    """
+    """Return the captions' file; DataError if there is none, ValueError if ``split`` is no name."""
     if not re.fullmatch(r"\w[\w.-]*", split):
         raise ValueError(f"split must be a name like 'val2017', got {split!r}")
     path = coco_root(root) / "annotations" / f"captions_{split}.json"
@@ -199,59 +183,92 @@ def annotation_file(split: str, root: str | Path | None = None) -> Path:
     return path
 
 
-def _decode(
-    folder: Path, photos: list[Photo], size: int, workers: int, progress: bool, done: int
-) -> Iterator[tuple[np.ndarray, dict[str, list[int]]]]:
-    """The squares of each chunk but the first ``done``, and the ids of the photos of each kind."""
+def parse_captions(
+    content: bytes, path: Path
+) -> tuple[list[Photo], dict[str, Any], dict[str, Any]]:
+    """Check what the file ``path`` holds → its images by id, its info, its useless captions.
+
+    Those have no letter or digit. A DataError names the file and the entry that is not right.
+    """
+    try:
+        tree = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not JSON ({error}): get it again") from error
+    photos: dict[int, Photo] = {}
+    for at, entry in _entries(path, tree, "images", id=int, file_name=str):
+        number, name = entry["id"], entry["file_name"]
+        if not _is_inside(name):
+            raise DataError(f"{at}.file_name {name!r} leads out of its folder")
+        if number in photos:
+            raise DataError(f"{at}.id {number} is there twice")
+        try:
+            truth = None if entry.get("truth") is None else Scene.from_json(entry["truth"])
+        except ValueError as error:
+            raise DataError(f"{at}.truth {error}") from error
+        photos[number] = Photo(number, name, truth)
+    orphans, empty = 0, []
+    for _, entry in _entries(path, tree, "annotations", image_id=int, caption=str):
+        number = entry["image_id"]
+        caption = entry["caption"].strip().encode("utf-8", "replace").decode()  # no surrogates
+        if not has_word(caption):
+            empty.append(f"image {number}: {caption!r:.60}")
+        elif number in photos:
+            photos[number].captions.append(caption)
+        else:
+            orphans += 1
+    useless = {"orphans": orphans, "empty": len(empty), "odd": tuple(empty[:ODD])}
+    info = tree["info"] if isinstance(tree.get("info"), dict) else {}
+    return sorted(photos.values(), key=lambda photo: photo.id), info, useless
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a relative path, wherever it came from, stays in its folder on any system."""
+    path = PureWindowsPath(name)  # knows both kinds of slash
+    return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name
+
+
+def _entries(path: Path, tree: Any, name: str, **fields: type) -> Iterator[tuple[str, Any]]:
+    """Where each entry of ``tree[name]`` stands, and the entry, which has ``fields``."""
+    entries = tree.get(name) if isinstance(tree, dict) else None
+    if not isinstance(entries, list):
+        raise DataError(f"{path} has no list {name!r}: not a file of COCO captions")
+    for i, entry in enumerate(entries):
+        at = f"{path}: {name}[{i}]"
+        for key, kind in fields.items():
+            value = entry.get(key) if isinstance(entry, dict) else None
+            if type(value) is not kind:
+                raise DataError(f"{at}.{key} is {value!r:.60}, want {kind.__name__}")
+        yield at, entry
+
+
+def _decode(folder: Path, size: int, photos: list[Photo]) -> tuple[np.ndarray, list[list[str]]]:
+    """Photos to the squares of those that are not broken, and what each of all was."""
 
     def work(photo: Photo) -> tuple[np.ndarray | None, list[str]]:
         return square((folder / photo.file_name).read_bytes(), size)
 
-    with ThreadPoolExecutor(workers) as pool:  # Pillow lets threads run side by side
-        for chunk in _chunks(photos, CHUNK, done, "photos", progress):
-            rows: list[np.ndarray] = []
-            note: dict[str, list[int]] = {}
-            with warnings.catch_warnings():  # the report says what is odd
-                warnings.simplefilter("ignore")
-                squares = list(pool.map(work, chunk))
-            for photo, (pixels, kinds) in zip(chunk, squares, strict=True):
-                rows += [] if pixels is None else [pixels]
-                for kind in kinds:
-                    note.setdefault(kind, []).append(photo.id)
-            yield np.array(rows, np.uint8).reshape(-1, 3, size, size), note
+    with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the report says what is odd
+        squares = list(pool.map(work, photos))  # Pillow lets threads run side by side
+    rows = [pixels for pixels, _ in squares if pixels is not None]
+    return np.array(rows, np.uint8), [kinds for _, kinds in squares]
 
 
-def _encode(
-    encoder: TextEncoder, captions: list[str], progress: bool, done: int
-) -> Iterator[tuple[np.ndarray, None]]:
-    """The vectors of each chunk of captions but the first ``done``."""
-    for texts in _chunks(captions, TEXTS, done, "captions", progress):
-        vectors = encoder(texts).half().numpy()
-        if vectors.shape != (len(texts), encoder.dim) or not np.isfinite(vectors).all():
-            raise ValueError(
-                f"the encoder {encoder.name} turned {len(texts)} captions into {vectors.shape}: "
-                f"want ({len(texts)}, {encoder.dim}), and numbers that float16 can hold"
-            )
-        yield vectors, None
+def _encode(encoder: TextEncoder, texts: list[str]) -> tuple[np.ndarray, None]:
+    vectors = encoder(texts).half().numpy()
+    if vectors.shape != (len(texts), encoder.dim) or not np.isfinite(vectors).all():
+        raise ValueError(
+            f"the encoder {encoder.name} turned {len(texts)} captions into {vectors.shape}: "
+            f"want ({len(texts)}, {encoder.dim}), and numbers that float16 can hold"
+        )
+    return vectors, None
 
 
-def _chunks(items: list[Any], size: int, done: int, unit: str, progress: bool) -> Iterator[Any]:
-    """``items`` by ``size``, but for the first ``done`` chunks; with a bar if ``progress``."""
-    start = min(done * size, len(items))
-    with tqdm(total=len(items), initial=start, unit=f" {unit}", disable=not progress) as bar:
-        for i in range(start, len(items), size):
-            yield items[i : i + size]
-            bar.update(len(items[i : i + size]))
+def _chunks(items: list[Any], size: int) -> list[list[Any]]:
+    return [items[i : i + size] for i in range(0, len(items), size)]
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
     """Size and time of change (ns) of a file; None if there is none, or none of such a name."""
-    try:
-        status = path.stat()
-    except (OSError, ValueError):
-        return None
-    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
-
-
-def _cache(cache: str | Path | None) -> Path:
-    return user_path(cache or cache_root() / "coco-arrays")
+    status = os.stat(path) if os.path.isfile(path) else None
+    return status and (status.st_size, status.st_mtime_ns)

@@ -14,17 +14,9 @@ from cvae_lib.data.sets import ImageSet
 from cvae_lib.files import DataError
 
 FASHION_CLASSES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
     "Ankle boot",
-)
+)  # fmt: skip
 SPLITS = ("train", "valid", "test")
 VALID_EVERY = 12  # every twelfth training image is a validation image: 55,000 + 5,000
 FOLDER = Path(__file__).parent / "fashion-mnist"
@@ -36,11 +28,8 @@ def fashion_mnist(split: str) -> ImageSet:
     """Return one split of Fashion-MNIST: "train" (55,000), "valid" (5,000) or "test" (10,000).
 
     Images are uint8 (N, 1, 28, 28), 0 is black; validation images are every twelfth of the 60,000
-    published for training. The first call decodes the files, the next ones take copies.
-
-    Raises:
-        ValueError: for an unknown split.
-        DataError: if a shipped file is missing or damaged.
+    published for training. The first call decodes the files, the next ones take copies. ValueError
+    for an unknown split, DataError if a shipped file is missing or damaged.
 
     Source: Xiao et al. 2017, arXiv 1708.07747; MIT licence, © 2017 Zalando SE.
     """
@@ -67,7 +56,6 @@ def _published(part: str) -> tuple[Tensor, Tensor]:
         digits = np.frombuffer(path.read_bytes().replace(b"\n", b""), np.uint8)
         labels = (digits - ord("0")).reshape(len(images))
     except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(
-            f"{path} is missing or damaged ({error}): install cvae_lib again"
-        ) from error
+        text = f"{path} is missing or damaged ({error}): install cvae_lib again"
+        raise DataError(text) from error
     return torch.from_numpy(images[:, None]), torch.from_numpy(labels).long()

@@ -6,14 +6,20 @@ order, or by how many processes.
 
 from __future__ import annotations
 
+import json
+import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from cvae_lib.checks import whole_number
 from cvae_lib.data.sets import CaptionedSet, TextEncoder
 from cvae_lib.data.shapes import (
     BACKGROUNDS,
@@ -31,9 +37,11 @@ from cvae_lib.data.shapes import (
     Thing,
     render,
 )
+from cvae_lib.files import user_path, write_atomically
 
 SPLITS = ("train", "valid", "test", "unseen")
 NUMBERS = ("", "one shape", "two shapes", "three shapes")
+CHUNK = 64  # scenes that a process draws at a time
 
 
 @dataclass(frozen=True)
@@ -71,45 +79,90 @@ def scenes(
 ) -> CaptionedSet:
     """Draw ``count`` scenes of a split into memory: pictures (count, 3, size, size).
 
-    Args:
-        split: "train", "valid", "test", or "unseen": shapes in colours, or above or left of
-            shapes, as they never are in the others.
-        encoder: turns the captions into vectors.
-        workers: processes that draw; their number changes nothing but the time.
+    Those of "unseen" hold shapes in colours, or above or left of shapes, as "train", "valid" and
+    "test" never do. The number of ``workers``, processes, changes nothing but the time.
     """
-    images = np.empty((count, 3, size, size), np.uint8)
-    captions: list[str] = []
-    truths = []
-    drawn = in_parallel(partial(draw_one, split, seed, size), count, workers)
+    count = whole_number("count", count, at_least=1)
+    images, truths, texts = np.empty((count, 3, size, size), np.uint8), list[Scene](), list[str]()
+    drawn = _in_parallel(partial(_draw, split, seed, size), count, workers)
     for row, (image, scene, said) in enumerate(drawn):
         images[row] = image
-        captions += [caption.text for caption in said]
         truths.append(scene)
-    return CaptionedSet(
-        images,
-        encoder(captions).numpy().astype(np.float16),
-        np.arange(count + 1, dtype=np.int64) * len(STYLES),
-        captions,
-        truths,
-        source=f"Scenes, {split}, seed {seed}",
-        real=False,
-        styles=STYLES,
-    )
+        texts += [caption.text for caption in said]
+    vectors = encoder(texts).numpy().astype(np.float16)
+    return _as_set(images, vectors, texts, truths, f"Scenes, {split}, seed {seed}")
 
 
 def joined(*sets: CaptionedSet) -> CaptionedSet:
     """Several sets of scenes as one."""
-    counts = np.concatenate([np.diff(data.starts) for data in sets])
-    return CaptionedSet(
+    return _as_set(
         np.concatenate([data.images for data in sets]),
         np.concatenate([data.vectors for data in sets]),
-        np.concatenate([[0], np.cumsum(counts)]),
         [text for data in sets for text in data.texts],
         [truth for data in sets for truth in data.truths or ()],
-        source=" and ".join(data.source for data in sets),
-        real=False,
-        styles=sets[0].styles,
+        " and ".join(data.source for data in sets),
     )
+
+
+def _as_set(
+    images: np.ndarray, vectors: np.ndarray, texts: list[str], truths: list[Scene], source: str
+) -> CaptionedSet:
+    starts = np.arange(len(images) + 1, dtype=np.int64) * len(STYLES)
+    return CaptionedSet(images, vectors, starts, texts, truths, source, real=False, styles=STYLES)
+
+
+def write_scenes(
+    folder: str | Path,
+    split: str = "train",
+    count: int = 1000,
+    size: int = 64,
+    seed: int = 0,
+    on_scene: Callable[[], Any] = lambda: None,
+) -> Path:
+    """Write scenes as a COCO folder: ``SPLIT/*.png`` and ``annotations/captions_SPLIT.json``.
+
+    The truth of a picture stands in its entry of "images", what a caption says of it in its entry
+    of "annotations". While scenes are drawn, with all cores, those of an earlier call stay.
+    ``on_scene`` is called after each. Returns the annotation file, which is written last.
+    """
+    folder, images, annotations = user_path(folder), [], list[dict[str, Any]]()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "annotations" / f"captions_{split}.json"
+    with tempfile.TemporaryDirectory(prefix=".scenes-", dir=folder) as fresh:
+        drawn = _in_parallel(partial(_draw, split, seed, size), count, os.cpu_count() or 1)
+        for number, (image, scene, said) in enumerate(drawn, 1):
+            name = f"{number:012d}.png"
+            Image.fromarray(image.transpose(1, 2, 0)).save(Path(fresh, name), compress_level=1)
+            about = {"id": number, "file_name": name, "width": size, "height": size}
+            images.append({**about, "truth": scene.to_json()})
+            for caption in said:
+                about = {"id": len(annotations) + 1, "image_id": number}
+                annotations.append({**about, "caption": caption.text, "says": caption.says})
+            on_scene()
+        path.unlink(missing_ok=True)  # from here on there are no scenes, until all are there
+        (folder / split).mkdir(exist_ok=True)
+        for name in os.listdir(fresh):
+            os.replace(Path(fresh, name), folder / split / name)
+    info = {"description": f"Scenes, {split}, seed {seed}", "procedural": True}
+    info |= {"unseen_pairs": sorted(UNSEEN_PAIRS), "unseen_relations": sorted(UNSEEN_RELATIONS)}
+    content = {"info": info, "licenses": [], "images": images, "annotations": annotations}
+    write_atomically(path, json.dumps(content).encode())
+    return path
+
+
+def _in_parallel(draw: Callable[[int], Any], count: int, workers: int) -> Iterator[Any]:
+    """``draw(0) … draw(count − 1)``, in order."""
+    count = whole_number("count", count, at_least=1)
+    if workers < 2 or count <= CHUNK:
+        yield from map(draw, range(count))
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(draw, range(count), chunksize=CHUNK)
+
+
+def _draw(split: str, seed: int, size: int, index: int) -> tuple[np.ndarray, Scene, list[Caption]]:
+    scene, captions = draw_scene(split, index, seed)
+    return render(scene, size), scene, captions
 
 
 # Drawing at random.
@@ -181,13 +234,6 @@ def _listed(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def _backdrop(scene: Scene) -> str:
-    top, bottom = scene.background
-    if top == bottom:
-        return f"{top} background"
-    return f"background that turns from {top} to {bottom}"
-
-
 def _named(scene: Scene, rng: np.random.Generator) -> Caption:
     return Caption(_listed([_noun(thing, rng) for thing in scene.things]), ())
 
@@ -199,25 +245,24 @@ def _placed(scene: Scene, rng: np.random.Generator) -> Caption:
 
 
 def _related(scene: Scene, rng: np.random.Generator) -> Caption:
-    """Two things by their relation, a third by its place; without a relation, sizes."""
-    relations = scene.relations()
+    """Two things by their relation, and a third; without a relation, sizes."""
+    things, relations = scene.things, scene.relations()
     if not relations:
-        parts = [_noun(thing, rng, size=True) for thing in scene.things]
-        return Caption(_listed(parts), ("size",))
+        return Caption(_listed([_noun(thing, rng, size=True) for thing in things]), ("size",))
     a, relation, b = _pick(rng, relations)
     if rng.random() < 0.5:
         a, relation, b = b, {"above": "below", "left of": "right of"}[relation], a
-    text = (
-        f"{_noun(scene.things[a], rng)} {_word(RELATIONS[relation], rng)} "
-        f"{_noun(scene.things[b], rng)}"
-    )
-    rest = [_noun(thing, rng) for i, thing in enumerate(scene.things) if i not in (a, b)]
-    return Caption(_listed([text, *rest]), ("relation",))
+    first, how = _noun(things[a], rng), _word(RELATIONS[relation], rng)
+    pair = f"{first} {how} {_noun(things[b], rng)}"
+    rest = [_noun(thing, rng) for i, thing in enumerate(things) if i not in (a, b)]
+    return Caption(_listed([pair, *rest]), ("relation",))
 
 
 def _before_background(scene: Scene, rng: np.random.Generator) -> Caption:
-    nouns = _listed([_noun(thing, rng) for thing in scene.things])
-    return Caption(f"{nouns} on a {_backdrop(scene)}", ("background",))
+    top, bottom = scene.background
+    plain, turning = f"{top} background", f"background that turns from {top} to {bottom}"
+    text = f"{_named(scene, rng).text} on a {plain if top == bottom else turning}"
+    return Caption(text, ("background",))
 
 
 def _told(scene: Scene, rng: np.random.Generator) -> Caption:
@@ -225,13 +270,12 @@ def _told(scene: Scene, rng: np.random.Generator) -> Caption:
     sentences = [f"The picture shows {NUMBERS[len(scene.things)]}."]
     parts = [f"{_noun(thing, rng, size=True)} {_place(thing, rng)}" for thing in scene.things]
     sentences.append(f"{'It is' if len(parts) == 1 else 'They are'} {_listed(parts)}.")
-    says: tuple[str, ...] = ("size", "position")
-    if rng.random() < 0.7:
-        top, bottom = scene.background
-        shade = f"is {top}" if top == bottom else f"turns from {top} to {bottom}"
-        sentences.append(f"The background {shade}.")
-        says += ("background",)
-    return Caption(" ".join(sentences), says)
+    if rng.random() >= 0.7:
+        return Caption(" ".join(sentences), ("size", "position"))
+    top, bottom = scene.background
+    shade = f"is {top}" if top == bottom else f"turns from {top} to {bottom}"
+    sentences.append(f"The background {shade}.")
+    return Caption(" ".join(sentences), ("size", "position", "background"))
 
 
 _STYLES = {
@@ -242,27 +286,6 @@ _STYLES = {
     "told": _told,
 }
 STYLES = tuple(_STYLES)  # of a scene's captions, from the names alone to several sentences
-
-# Many at once.
-
-
-def draw_one(
-    split: str, seed: int, size: int, index: int
-) -> tuple[np.ndarray, Scene, list[Caption]]:
-    """`draw_scene` with the picture before it, uint8 (3, size, size)."""
-    scene, captions = draw_scene(split, index, seed)
-    return render(scene, size), scene, captions
-
-
-def in_parallel(draw: Callable[[int], Any], count: int, workers: int | None) -> Iterator[Any]:
-    """``draw(0) … draw(count − 1)``, in order."""
-    if count < 1:
-        raise ValueError(f"count must be at least 1 scene, got {count}")
-    if not workers or workers < 2:
-        yield from map(draw, range(count))
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(draw, range(count), chunksize=64)
 
 
 def scene_words() -> set[str]:

@@ -3,22 +3,49 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from cvae_lib.checks import check_labels
-from cvae_lib.data.pixels import to_unit
-from cvae_lib.data.stream import prefetched
+from cvae_lib.checks import check_labels, whole_number
 
 if TYPE_CHECKING:
     from cvae_lib.data.shapes import Scene
 
 CPU = torch.device("cpu")
+Batch = tuple[Tensor, Tensor]  # images uint8 (B, C, H, W) and their conditions (B, …)
+Made = TypeVar("Made")
+
+
+def to_unit(images: Tensor) -> Tensor:
+    """uint8 images, any shape, → new float32 ones in [0, 1]; ValueError for another type."""
+    if images.dtype != torch.uint8:
+        raise ValueError(f"images to scale to [0, 1] must be uint8, {_range(images)}")
+    return images.to(torch.float32).div_(255)
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Floating images in [0, 1], any shape, → uint8, rounded; ValueError for others.
+
+    On a GPU, which need not be waited for, what lies outside is clamped.
+    """
+    if not images.is_floating_point():
+        raise ValueError(f"images to turn into bytes must be floats in [0, 1], {_range(images)}")
+    greys = images.float().mul(255).round()
+    if greys.device.type == "cpu" and not ((greys >= 0) & (greys <= 255)).all():
+        raise ValueError(f"images to turn into bytes must lie in [0, 1], {_range(images)}")
+    return greys.clamp(0, 255).to(torch.uint8)
+
+
+def _range(images: Tensor) -> str:
+    low, high = (images.min().item(), images.max().item()) if images.numel() else (0, 0)
+    return f"got {images.dtype} from {low:.4g} to {high:.4g}"
 
 
 class DataSet(Protocol):
@@ -28,20 +55,12 @@ class DataSet(Protocol):
     def images(self) -> Any: ...  # uint8 (N, C, H, W), a tensor or an array
 
     def __len__(self) -> int: ...
-
-    def sha256(self) -> str: ...  # of images and conditions
-
-    def fingerprint(self) -> str: ...  # the same, or one that is at hand without reading arrays
-
+    def fingerprint(self) -> str: ...  # of images and conditions
     def to(self, device: str | torch.device) -> DataSet: ...  # its batches are on ``device``
+    def batches(self, size: int) -> Iterator[Batch]: ...  # in the stored order
 
-    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images uint8 (B, C, H, W) and their conditions (B, …), in the stored order."""
-
-    def take(
-        self, positions: Sequence[Tensor], seed: Sequence[int]
-    ) -> Generator[tuple[Tensor, Tensor]]:
-        """The same at ``positions``, int64 on the CPU, one for each batch, in their order.
+    def take(self, positions: Sequence[Tensor], seed: Sequence[int]) -> Generator[Batch]:
+        """Yield a batch for each of ``positions`` (int64, on the CPU), its images in their order.
 
         Where an image has several conditions, ``seed`` and the image alone say which is taken.
         """
@@ -49,35 +68,24 @@ class DataSet(Protocol):
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images with one label each.
+    """Images with one label each; TypeError or ValueError for what does not fit."""
 
-    Args:
-        images: uint8 (N, C, H, W), a tensor or an array.
-        labels: (N,) integers, each in ``0 … len(classes) - 1``; they become int64.
-        classes: the label names, in label order.
-        source: where the images came from.
-
-    Raises:
-        TypeError, ValueError: if a type, shape, dtype or label does not fit the above.
-    """
-
-    images: Tensor
-    labels: Tensor
-    classes: tuple[str, ...]
-    source: str = "memory"
+    images: Tensor  # uint8 (N, C, H, W), a tensor or an array
+    labels: Tensor  # (N,) integers, each in 0 … len(classes) - 1; they become int64
+    classes: tuple[str, ...]  # the label names, in label order
+    source: str = "memory"  # where the images came from
 
     def __post_init__(self) -> None:
-        images = _tensor("images", self.images)
-        _check(_is_bytes(images), "images must be uint8 (N, C, H, W)", images)
+        if not isinstance(self.images, Tensor | np.ndarray):
+            raise TypeError(f"images must be a tensor or array, got {type(self.images).__name__}")
+        images = self.images if isinstance(self.images, Tensor) else torch.tensor(self.images)
+        fits = images.dtype == torch.uint8 and images.ndim == 4
+        _check(fits, "images must be uint8 (N, C, H, W)", images)
         labels = check_labels(self.labels, len(self.classes), len(images))
         vars(self).update(images=images, labels=labels)  # frozen, but for this
 
     def __len__(self) -> int:
         return len(self.images)
-
-    @property
-    def device(self) -> torch.device:
-        return self.images.device
 
     def to(self, device: str | torch.device) -> ImageSet:
         """Return the set with images and labels on ``device``."""
@@ -93,8 +101,7 @@ class ImageSet:
 
     def sha256(self) -> str:
         """Return the SHA-256 of images and labels."""
-        arrays = [part.cpu().contiguous().numpy() for part in (self.images, self.labels)]
-        return _sha256(arrays)
+        return _sha256(self.images.cpu().numpy(), self.labels.cpu().numpy())
 
     fingerprint = sha256
 
@@ -102,85 +109,51 @@ class ImageSet:
         """Return the chosen images as float32 (B, C, H, W) in [0, 1]."""
         return to_unit(self.images[index])
 
-    def batches(
-        self, size: int, generator: torch.Generator | None = None
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield ``(images uint8 (B, C, H, W), labels (B,))``; the last batch may be smaller.
+    def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
+        """Yield images and labels in the stored order, or shuffled anew by a ``generator``."""
+        order = torch.arange(len(self))
+        if generator is not None:
+            order = torch.randperm(len(self), generator=generator, device=generator.device)
+        return self.take(order.split(whole_number("batch size", size, at_least=1)))
 
-        The order is the stored one without a ``generator``, a fresh shuffle with one.
-        """
-        if size < 1:
-            raise ValueError(f"batch size must be at least 1, got {size}")
-        if generator is None:
-            for start in range(0, len(self), size):
-                yield self.images[start : start + size], self.labels[start : start + size]
-            return
-        order = torch.randperm(len(self), generator=generator, device=generator.device)
-        for index in order.to(self.device).split(size):
-            yield self.images[index], self.labels[index]
-
-    def take(
-        self, positions: Sequence[Tensor], seed: Sequence[int] = ()
-    ) -> Generator[tuple[Tensor, Tensor]]:
+    def take(self, positions: Sequence[Tensor], seed: Sequence[int] = ()) -> Generator[Batch]:
         """Yield the images and labels at each of ``positions``; an image has one label."""
-        whole = torch.cat(list(positions)).to(self.device)
+        whole = torch.cat(list(positions)).to(self.images.device)
         for index in whole.split([len(batch) for batch in positions]):
             yield self.images[index], self.labels[index]
 
 
 class TextEncoder(Protocol):
-    """What turns texts into vectors; `cvae_lib.encoders` has two.
-
-    ``fingerprint`` is the SHA-256 of the weights (of the settings, where there are none): with
-    ``name`` it says which vectors a text gets.
-    """
+    """What turns texts into vectors; `cvae_lib.encoders` has two."""
 
     name: str
     dim: int
-    fingerprint: str
+    fingerprint: str  # SHA-256 of the weights, or settings: with ``name``, which vectors texts get
 
-    def __call__(self, texts: Sequence[str]) -> Tensor:
-        """Texts → float32 (N, dim) on the CPU."""
+    def __call__(self, texts: Sequence[str]) -> Tensor: ...  # float32 (N, dim) on the CPU
 
 
 def about_encoder(encoder: TextEncoder) -> dict[str, Any]:
     """What `fit` is to write into a checkpoint of the encoder that its text vectors came from."""
-    facts = {"name": encoder.name, "dim": encoder.dim, "fingerprint": encoder.fingerprint}
-    return {"text_encoder": facts}
+    return {"text_encoder": {key: getattr(encoder, key) for key in ("name", "dim", "fingerprint")}}
 
 
 @dataclass(frozen=True)
 class CaptionedSet:
-    """Images with one or more captions each, and every caption's vector.
+    """Images with captions, and every caption's vector; ValueError for what does not fit.
 
-    The arrays may be memory-mapped files larger than memory: only what a batch takes is read, by a
-    thread that is a few batches ahead. They stay where they are whatever ``device`` is.
-
-    Args:
-        images: uint8 (N, C, H, W).
-        vectors: float16 or float32 (M, D), one for each caption.
-        starts: int64 (N + 1,), rising from 0 to M: image i has the captions ``starts[i]`` up to,
-            and without, ``starts[i + 1]``, at least one.
-        texts: the M captions.
-        truths: the scene that each image shows, where it shows one.
-        source: where the images came from, for notices and run records.
-        real: False for procedural images.
-        device: where batches come to be.
-        styles: the names of an image's captions, where every image has the same kinds (Scenes).
-
-    Raises:
-        ValueError: if a shape, dtype or count does not fit the above.
+    The arrays may be memory maps: threads read what a batch takes, a few batches ahead.
     """
 
-    images: np.ndarray
-    vectors: np.ndarray
-    starts: np.ndarray
-    texts: Sequence[str]
-    truths: Sequence[Scene] | None = None
-    source: str = "memory"
-    real: bool = True
-    device: torch.device = CPU
-    styles: tuple[str, ...] = ()
+    images: np.ndarray  # uint8 (N, C, H, W)
+    vectors: np.ndarray  # float16 or float32 (M, D), one for each caption
+    starts: np.ndarray  # int64 (N + 1,), 0 … M: those of image i are starts[i] … starts[i + 1] - 1
+    texts: Sequence[str]  # the M captions
+    truths: Sequence[Scene] | None = None  # the scene that each image shows, where it shows one
+    source: str = "memory"  # where the images came from, for notices and run records
+    real: bool = True  # False for procedural images
+    device: torch.device = CPU  # where batches come to be; the arrays stay where they are
+    styles: tuple[str, ...] = ()  # names of an image's captions, where all have the same kinds
     # The fingerprint, if it was given; `replace` drops it, for the arrays may be others.
     _known: str | None = field(default=None, init=False, compare=False)
 
@@ -188,20 +161,21 @@ class CaptionedSet:
         for name in ("images", "vectors", "starts"):
             vars(self)[name] = np.asanyarray(vars(self)[name])  # frozen, but for this
         images, vectors, starts, count = self.images, self.vectors, self.starts, len(self.texts)
-        _check(_is_bytes(images), "images must be uint8 (N, C, H, W)", images)
-        halves = vectors.dtype in (np.float16, np.float32) and vectors.ndim == 2
-        _check(halves, "vectors must be float16 or float32 (M, D)", vectors)
-        _check(len(vectors) == count, f"{count} texts have {len(vectors)} vectors")
+        fits = images.dtype == np.uint8 and images.ndim == 4
+        _check(fits, "images must be uint8 (N, C, H, W)", images)
+        fits = vectors.dtype in (np.float16, np.float32) and vectors.ndim == 2
+        want = f"vectors must be float16 or float32 ({count}, D), one for each text"
+        _check(fits and len(vectors) == count, want, vectors)
         fits = starts.dtype == np.int64 and starts.shape == (len(images) + 1,)
         _check(fits, f"starts must be int64 ({len(images) + 1},)", starts)
-        ends = f"starts must rise from 0 to {count}, got {starts[0]} and {starts[-1]} at its ends"
-        _check(starts[0] == 0 and starts[-1] == count, ends)
-        counts, want = np.diff(starts), len(self.styles)
-        for image in np.flatnonzero((counts != want) if want else (counts < 1)):
-            wanted = f"{want}, one of each style" if want else "at least 1"
-            raise ValueError(f"image {image} has {counts[image]} captions, want {wanted}")
-        truths = len(images) if self.truths is None else len(self.truths)
-        _check(truths == len(images), f"{len(images)} images have {truths} truths")
+        if (ends := (int(starts[0]), int(starts[-1]))) != (0, count):
+            raise ValueError(f"starts must rise from 0 to {count}, got {ends} at its ends")
+        counts, kinds = np.diff(starts), len(self.styles)
+        for image in np.flatnonzero((counts != kinds) if kinds else (counts < 1)):
+            want = f"{kinds}, one of each style" if kinds else "at least 1"
+            raise ValueError(f"image {image} has {counts[image]} captions, want {want}")
+        if self.truths is not None and len(self.truths) != len(images):
+            raise ValueError(f"{len(images)} images have {len(self.truths)} truths")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -211,10 +185,7 @@ class CaptionedSet:
         return replace(self, device=torch.device(device)).known_as(self._known)
 
     def subset(self, index: slice | np.ndarray) -> CaptionedSet:
-        """Return the images that ``index`` (a slice, a mask or positions) selects.
-
-        What is one piece of the arrays is not copied.
-        """
+        """Return the images that ``index`` (as in `ImageSet`) selects; one piece is not copied."""
         rows = np.arange(len(self))[index]
         counts = np.diff(self.starts)[rows]
         starts = np.concatenate([[0], np.cumsum(counts)])
@@ -250,7 +221,7 @@ class CaptionedSet:
 
     def sha256(self) -> str:
         """Return the SHA-256 of images, vectors and ``starts``."""
-        return _sha256([self.images, self.vectors, self.starts])
+        return _sha256(self.images, self.vectors, self.starts)
 
     def fingerprint(self) -> str:
         """Return the hash that the set is `known_as`, else its `sha256`."""
@@ -262,65 +233,61 @@ class CaptionedSet:
         vars(known).update(_known=fingerprint)
         return known
 
-    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield ``(images, vectors)`` in the stored order, with each image's first caption.
-
-        Images are uint8 (B, C, H, W), vectors float32 (B, D), both on the set's device.
-        """
-        if size < 1:
-            raise ValueError(f"batch size must be at least 1, got {size}")
-        return self.take(torch.arange(len(self)).split(size))
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Yield images and their first captions' vectors, as `take`, in the stored order."""
+        order = torch.arange(len(self))
+        return self.take(order.split(whole_number("batch size", size, at_least=1)))
 
     def take(
         self, positions: Sequence[Tensor], seed: Sequence[int] | None = None
-    ) -> Generator[tuple[Tensor, Tensor]]:
-        """Yield images and vectors at each of ``positions`` (int64, on the CPU), in their order.
+    ) -> Generator[Batch]:
+        """Yield images, uint8 (B, C, H, W), and vectors, float32 (B, D), as `DataSet.take` says.
 
-        The captions are drawn by ``seed`` and image; without a seed they are the first ones.
+        Without a ``seed`` the vectors are those of the first captions.
         """
         captions = self.starts[:-1]
         if seed is not None:
             captions = np.random.default_rng(seed).integers(captions, self.starts[1:])
 
-        def read(index: Tensor) -> tuple[Tensor, Tensor]:
+        def read(index: Tensor) -> list[Tensor]:
             rows, order = np.unique(index.numpy(), return_inverse=True)  # a disk likes them sorted
-            images, vectors = self.images[rows], self.vectors[captions[rows]]
-            return self._memory(images[order]), self._memory(vectors[order])
+            arrays = self.images[rows][order], self.vectors[captions[rows]][order]
+            tensors = [torch.from_numpy(np.asarray(array)) for array in arrays]
+            pin = self.device.type == "cuda"  # a GPU fetches from such memory while it computes
+            return [tensor.pin_memory() for tensor in tensors] if pin else tensors
 
-        for images, vectors in prefetched(read, positions):
-            images = images.to(self.device, non_blocking=True)
-            yield images, vectors.to(self.device, non_blocking=True).float()
-
-    def _memory(self, rows: np.ndarray) -> Tensor:
-        """Rows as a tensor, in memory from which a GPU can fetch them while it computes."""
-        tensor = torch.from_numpy(np.asarray(rows))
-        return tensor.pin_memory() if self.device.type == "cuda" else tensor
+        for pair in prefetched(read, positions):
+            images, vectors = (tensor.to(self.device, non_blocking=True) for tensor in pair)
+            yield images, vectors.float()
 
 
-def _tensor(name: str, value: Any) -> Tensor:
-    """A tensor as it is; an array or a list of numbers as one."""
+def prefetched(make: Callable[[Any], Made], orders: Iterable, ahead: int = 3) -> Generator[Made]:
+    """Yield ``make(order)`` for each order, in turn; threads make up to ``ahead`` more meanwhile.
+
+    What ``make`` raises is raised here, in its turn. Closing the iterator ends the threads.
+    """
+    waiting, pool = deque[Future[Made]](), ThreadPoolExecutor(ahead, "prefetch")
     try:
-        return value if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
-    except (TypeError, ValueError) as error:
-        want = f"{name} must be a tensor, an array or a list of numbers"
-        raise TypeError(f"{want}, got {type(value).__name__}") from error
+        for order in orders:
+            waiting.append(pool.submit(make, order))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _check(right: bool, want: str, got: Any = None) -> None:
+def _check(right: bool, want: str, got: Any) -> None:
     """Raise ValueError unless ``right``: ``want``, and the dtype and shape of ``got``."""
     if not right:
-        raise ValueError(want if got is None else f"{want}, got {got.dtype} {tuple(got.shape)}")
+        raise ValueError(f"{want}, got {got.dtype} {tuple(got.shape)}")
 
 
-def _is_bytes(images: Any) -> bool:
-    return images.dtype in (torch.uint8, np.uint8) and images.ndim == 4
-
-
-def _sha256(arrays: Iterable[np.ndarray]) -> str:
+def _sha256(*arrays: np.ndarray) -> str:
     digest = hashlib.sha256()
     for array in arrays:
-        for start in range(0, len(array), 1024):  # a map is read through, not loaded
-            digest.update(np.ascontiguousarray(array[start : start + 1024]).data)
+        digest.update(np.ascontiguousarray(array).data)  # a map is read through, not loaded
     return digest.hexdigest()
 
 

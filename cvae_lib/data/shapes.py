@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -10,34 +11,23 @@ import numpy as np
 Words = dict[str, tuple[str, ...]]  # a name → the words for it, the name first
 
 SHAPES: Words = {
-    "circle": ("circle", "disc", "dot"),
-    "square": ("square", "box"),
-    "triangle": ("triangle", "three-sided shape"),
-    "star": ("star", "five-pointed star"),
-    "cross": ("cross", "plus sign"),
-    "ring": ("ring", "hoop"),
-}
+    "circle": ("circle", "disc", "dot"), "square": ("square", "box"),
+    "triangle": ("triangle", "three-sided shape"), "star": ("star", "five-pointed star"),
+    "cross": ("cross", "plus sign"), "ring": ("ring", "hoop"),
+}  # fmt: skip
 COLOURS: Words = {
-    "red": ("red", "scarlet", "crimson"),
-    "orange": ("orange", "tangerine"),
-    "yellow": ("yellow", "golden"),
-    "green": ("green", "emerald"),
-    "blue": ("blue", "azure"),
-    "purple": ("purple", "violet"),
-    "pink": ("pink", "rose"),
-    "black": ("black", "inky"),
-}
+    "red": ("red", "scarlet", "crimson"), "orange": ("orange", "tangerine"),
+    "yellow": ("yellow", "golden"), "green": ("green", "emerald"), "blue": ("blue", "azure"),
+    "purple": ("purple", "violet"), "pink": ("pink", "rose"), "black": ("black", "inky"),
+}  # fmt: skip
 SIZES: Words = {
-    "small": ("small", "little", "tiny"),
-    "medium": ("medium-sized", "middle-sized"),
+    "small": ("small", "little", "tiny"), "medium": ("medium-sized", "middle-sized"),
     "large": ("large", "big", "huge"),
-}
+}  # fmt: skip
 RELATIONS: Words = {
-    "above": ("above", "over"),
-    "below": ("below", "under", "beneath"),
-    "left of": ("to the left of", "left of"),
-    "right of": ("to the right of", "right of"),
-}
+    "above": ("above", "over"), "below": ("below", "under", "beneath"),
+    "left of": ("to the left of", "left of"), "right of": ("to the right of", "right of"),
+}  # fmt: skip
 PLACES = (  # row by row, from the top
     (("in the top left", "in the upper left corner"), ("at the top", "at the top in the centre"),
      ("in the top right", "in the upper right corner")),
@@ -98,23 +88,20 @@ class Scene:
     def relations(self) -> list[tuple[int, str, int]]:
         """(i, "above" or "left of", j) for things that share a column or a row."""
         found = []
-        for i, a in enumerate(self.things):
-            for j, b in enumerate(self.things):
-                if a.column == b.column and a.row < b.row:
-                    found.append((i, "above", j))
-                if a.row == b.row and a.column < b.column:
-                    found.append((i, "left of", j))
+        for (i, a), (j, b) in permutations(enumerate(self.things), 2):
+            if a.column == b.column and a.row < b.row:
+                found.append((i, "above", j))
+            if a.row == b.row and a.column < b.column:
+                found.append((i, "left of", j))
         return found
 
     def unseen(self) -> list[str]:
         """What it holds that training scenes do not: "pair", "relation", both or neither."""
         things = self.things
-        pair = any((thing.shape, thing.colour) in UNSEEN_PAIRS for thing in things)
-        relation = any(
-            (things[i].shape, name, things[j].shape) in UNSEEN_RELATIONS
-            for i, name, j in self.relations()
-        )
-        return ["pair"] * pair + ["relation"] * relation
+        pairs = {(thing.shape, thing.colour) for thing in things}
+        related = {(things[i].shape, name, things[j].shape) for i, name, j in self.relations()}
+        found = {"pair": pairs & UNSEEN_PAIRS, "relation": related & UNSEEN_RELATIONS}
+        return [kind for kind, those in found.items() if those]
 
     def to_json(self) -> dict[str, Any]:
         """All of it, and what follows from it, for JSON."""
@@ -156,8 +143,7 @@ def render(scene: Scene, size: int) -> np.ndarray:
     canvas = np.repeat(column[:, :, None], size, axis=2)
     for thing in scene.things:
         radius = RADII[thing.size]
-        rows = slice(*_pixels(thing.y, radius, size))
-        columns = slice(*_pixels(thing.x, radius, size))
+        rows, columns = _pixels(thing.y, radius, size), _pixels(thing.x, radius, size)
         x = (at[columns][None, :] - thing.x) / radius
         y = (at[rows][:, None] - thing.y) / radius
         distance = _distance(thing.shape, x, y) * radius * size  # in pixels
@@ -167,19 +153,19 @@ def render(scene: Scene, size: int) -> np.ndarray:
     return np.rint(canvas).astype(np.uint8)
 
 
-def _pixels(centre: float, radius: float, size: int) -> tuple[int, int]:
-    """The range of pixels that a shape can reach, with one to spare."""
+def _pixels(centre: float, radius: float, size: int) -> slice:
+    """The pixels that a shape can reach, with one to spare."""
     first, last = (centre - radius) * size - 1, (centre + radius) * size + 2
-    return max(0, int(first)), min(size, int(last))
+    return slice(max(0, int(first)), min(size, int(last)))
 
 
 # Shapes: signed distances from their edges, in radii, negative inside.
 
 
 def _star() -> np.ndarray:
-    turns = np.arange(10) / 10
+    turns = 2 * np.pi * (np.arange(10) / 10)
     length = np.where(np.arange(10) % 2, 0.45, 1.05)
-    return np.stack([np.sin(2 * np.pi * turns), -np.cos(2 * np.pi * turns)], 1) * length[:, None]
+    return np.stack([np.sin(turns), -np.cos(turns)], 1) * length[:, None]
 
 
 def _cross(arm: float = 0.34) -> np.ndarray:

@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from cvae_lib import losses
-from cvae_lib.checks import check_images, evaluating, whole_number
+from cvae_lib.checks import as_tensor, check_images, evaluating, whole_number
 from cvae_lib.models.conditioning import Unconditional
 from cvae_lib.models.prior import Prior
 
@@ -81,6 +82,7 @@ class BaseVAE(nn.Module):
 
     def check_latent(self, z: Tensor) -> Tensor:
         """z in the type of the decoder's weights, if it is (B, latent_dim); else an error."""
+        z = as_tensor(z, "z must be a tensor or an array")
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise ValueError(f"z must be (B, {self.latent_dim}), got {tuple(z.shape)}")
         return z.to(self.decoder_input.weight.dtype)
@@ -150,7 +152,7 @@ class BaseVAE(nn.Module):
         fitted_prior: bool = True,
     ) -> tuple[Tensor, Any]:
         """Draw z (B, latent_dim) from the prior as `sample` does; return it and the condition."""
-        if not hasattr(condition, "__len__") or getattr(condition, "ndim", 1) == 0:
+        if np.ndim(condition) == 0:  # no rows: a number, or what is neither
             if self.conditional:
                 raise ValueError(
                     f"{type(self).__name__} samples for {self.condition_name}s (one an image), "

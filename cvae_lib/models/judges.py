@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cvae_lib.checks import check_images
+from cvae_lib.checks import check_images, whole_number
 from cvae_lib.models.garments import N_CLASSES
 
 
@@ -20,7 +20,7 @@ class FashionJudge(nn.Module):
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()
-        self.width = width
+        self.width = width = whole_number("width", width, at_least=1)
         self.trunk = nn.Sequential(
             convolution(1, width),
             convolution(width, width),
@@ -44,7 +44,7 @@ class FashionJudge(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """x (B, 1, 28, 28) in [0, 1] → (B, 64), non-negative."""
-        return self.trunk(check_images(x, (1, 28, 28)))
+        return self.trunk(check_images(x, (1, 28, 28)).to(self.head.weight.dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, 1, 28, 28) in [0, 1] → class logits (B, 10)."""

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cvae_lib.checks import check_images, evaluating
+from cvae_lib.checks import check_images, evaluating, whole_number
 from cvae_lib.data.sets import CaptionedSet
 from cvae_lib.data.shapes import CENTRES, COLOURS, SHAPES, SIZES, Scene
 from cvae_lib.models.judges import blurred, convolution
@@ -47,7 +47,7 @@ class SceneJudge(nn.Module):
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
-        self.width = width
+        self.width = width = whole_number("width", width, at_least=2)
         self.trunk = nn.Sequential(
             convolution(3, width // 2, stride=2),
             convolution(width // 2, width, stride=2),
@@ -68,10 +68,10 @@ class SceneJudge(nn.Module):
 
     def maps(self, x: Tensor) -> Tensor:
         """x (B, 3, S, S) in [0, 1] → feature maps (B, width, 16, 16)."""
-        x = check_images(x, (3, None, None), "pictures")
+        x = check_images(x, (3, None, None), "pictures").float()
         if x.shape[2:] != (SIDE, SIDE):
             x = F.interpolate(x, (SIDE, SIDE), mode="bilinear", antialias=True)
-        return self.trunk(x)
+        return self.trunk(x.to(self.heat.weight.dtype))
 
     def features(self, x: Tensor) -> Tensor:
         """x (B, 3, S, S) in [0, 1] → (B, width), non-negative: the maps' means."""
@@ -83,20 +83,21 @@ class SceneJudge(nn.Module):
         heat = self.heat(maps).float().flatten(2)  # (B, 8, 256)
         attention = heat.softmax(2)
         seen = attention @ maps.float().flatten(2).transpose(1, 2)  # (B, 8, width)
-        return Reading(
-            heat.amax(2), self.shape(seen).float(), self.size(seen).float(), attention @ self.grid
-        )
+        shape, size = (head(seen.to(head.weight.dtype)).float() for head in (self.shape, self.size))
+        return Reading(heat.amax(2), shape, size, attention @ self.grid.float())
 
     @torch.no_grad()
     def things(self, images: Tensor, batch_size: int = 500) -> list[list[Seen]]:
         """What each picture (N, 3, S, S) shows: a thing of every colour, the surest first."""
         pictures = []
         with evaluating(self):
-            readings = [self(batch) for batch in images.split(batch_size)]
+            readings = [self(batch) for batch in check_images(images).split(batch_size)]
         for reading in readings:
             presence = reading.presence.sigmoid().tolist()
             shape, size = reading.shape.argmax(2).tolist(), reading.size.argmax(2).tolist()
-            nearest = (reading.place[..., None] - torch.tensor(CENTRES).to(images)).abs().argmin(3)
+            nearest = (
+                (reading.place[..., None] - torch.tensor(CENTRES).to(reading.place)).abs().argmin(3)
+            )
             for sure, kinds, sizes, cells in zip(
                 presence, shape, size, nearest.tolist(), strict=True
             ):

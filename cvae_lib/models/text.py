@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cvae_lib.checks import check_finite, whole_number
+from cvae_lib.checks import as_tensor, check_finite, whole_number
 from cvae_lib.models.base import BaseVAE, Likelihood
 from cvae_lib.models.conditioning import CONDITIONINGS, Sizes
 from cvae_lib.models.prior import Prior
@@ -113,14 +113,11 @@ class TextConditionalVAE(BaseVAE):
             raise ValueError(
                 f"{type(self).__name__} needs a text vector for each of {batch} examples"
             )
-        fits = isinstance(condition, Tensor) and condition.is_floating_point()
-        if not fits or condition.shape != (batch, self.text_dim):
-            came = type(condition).__name__
-            if isinstance(condition, Tensor):
-                came = f"{condition.dtype} {tuple(condition.shape)}"
+        condition = as_tensor(condition, "text vectors must be a tensor or an array")
+        if condition.shape != (batch, self.text_dim) or not condition.is_floating_point():
             raise ValueError(
-                f"text vectors must be float ({batch}, {self.text_dim}), got {came}: use the text "
-                "encoder that the model was trained with"
+                f"text vectors must be float ({batch}, {self.text_dim}), got {condition.dtype} "
+                f"{tuple(condition.shape)}: use the text encoder that the model was trained with"
             )
         check_finite(condition, "number of a text vector")
         text = condition.to(self.mu_head.weight)
