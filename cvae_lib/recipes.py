@@ -64,11 +64,13 @@ def judged_scenes(split: str, count: int | None = None) -> CaptionedSet:
 
 
 def measure_garments(model: Any, data: ImageSet) -> dict[str, Any]:
-    return evaluation.measure_garments(model, data, load_pretrained("fashion-judge"))
+    judge = load_pretrained("fashion-judge", next(model.parameters()).device)
+    return evaluation.measure_garments(model, data, judge)
 
 
 def measure_scenes(model: Any, data: CaptionedSet) -> dict[str, Any]:
-    return evaluation.measure_scenes(model, data, load_pretrained("scenes-judge"))
+    judge = load_pretrained("scenes-judge", next(model.parameters()).device)
+    return evaluation.measure_scenes(model, data, judge)
 
 
 @dataclass(frozen=True)
@@ -187,9 +189,13 @@ def load(name: str, device: str | torch.device = "cpu") -> Loaded:
     if not path.exists():
         known = ", ".join(RECIPES)
         raise ValueError(f"no model and no file {name!r}: choose one of {known}, or a checkpoint")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name a checkpoint in it")
     model = load_checkpoint(path, device)
     encoder = encoder_of(read_tensors(path)[1], name)
     recipe = RECIPES[LIKE.get(type(model).__name__, "fashion-vae")]
+    if recipe.encoder and encoder is None:
+        raise CheckpointError(f"{path} does not say which text encoder it was trained with")
     if encoder is not None:
         size = model.image_shape[1]
         data = partial(captioned_scenes, encoder=lambda: encoder, size=size)

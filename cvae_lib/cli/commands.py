@@ -243,7 +243,7 @@ def info() -> None:
     """Show versions, device, scale, data and the shipped models."""
     import torch
 
-    from cvae_lib import checkpoint, config, pretrained, recipes, records, scale
+    from cvae_lib import config, pretrained, recipes, records, scale
 
     device = device_called()
     precision, channels_last = config.fastest_settings(device)
@@ -263,7 +263,7 @@ def info() -> None:
         size = f"{weights.stat().st_size / 1e6:.1f} MB" if weights.exists() else "missing"
         try:
             measured = f"{metric} {pretrained.record(name)['metrics'][metric]:.4g}"
-        except checkpoint.CheckpointError:
+        except ValueError:
             measured = "no record"
         models.append((name, recipe.about, size, measured))
     table("Shipped models", ("name", "what", "size", "on the test set"), models)
