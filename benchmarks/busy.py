@@ -51,11 +51,11 @@ LOOP = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
 CHILD = "import torch, busy; print(*busy.speeds({}))"
 
 
-def speeds(images: int) -> list[float]:
+def speeds(images: int, loads: tuple[int, ...] = LOADS) -> list[float]:
     """Images a second of the second of two epochs beside each of the loads."""
     train, valid = fashion_mnist("train").first(images), fashion_mnist("valid").first(128)
     measured = []
-    for load in LOADS:
+    for load in loads:
         others = [subprocess.Popen([sys.executable, "-c", LOOP]) for _ in range(load)]
         try:
             history = fit(ConcatConditionalVAE(), train, valid, TrainConfig(epochs=2))
@@ -93,6 +93,4 @@ def main(images: int, repeats: int, record: bool) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--record", action="store_true", help="keep what was measured")
-    parser.add_argument("--smoke", action="store_true", help="a few images, once: does it run?")
-    given = parser.parse_args()
-    main(128 if given.smoke else 6_400, 1 if given.smoke else 3, given.record)
+    main(6_400, 3, parser.parse_args().record)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import busy
 import pytest
 import torch
 from article import ArticleAdditive, ArticleConcat, PillowImages, article_loss, copy_by_shape
@@ -100,10 +101,8 @@ def test_the_loader_gives_the_pixels_and_labels_of_the_set(
 
 
 def test_a_busy_machine_is_measured() -> None:
-    command = [sys.executable, str(ROOT / "benchmarks" / "busy.py"), "--smoke"]
-    lines = subprocess.check_output(command, text=True, timeout=300).splitlines()
-    for line, arm in zip(lines, ("two", "two-passive", "one"), strict=True):
-        assert re.fullmatch(rf"{arm} +beside_0 +[\d,]+ beside_1 +[\d,]+ beside_2 +[\d,]+", line)
+    alone, beside_one = busy.speeds(128, loads=(0, 1))
+    assert alone > 0 and beside_one > 0
 
 
 def test_the_benchmark_ends_in_a_ratio(tmp_path: Path) -> None:
