@@ -126,7 +126,6 @@ def coco_images(
         split: "val2017", …: captions in ``ROOT/annotations/captions_SPLIT.json``, JPEG or PNG files
             in ``ROOT/SPLIT``; `write_scenes` makes such a folder, too.
         root: else ``$CVAE_COCO_ROOT``; else where `download_coco` puts it.
-        progress: show a bar on stderr.
 
     Raises:
         TypeError, ValueError: if ``split`` or ``size`` makes no sense.
@@ -135,7 +134,7 @@ def coco_images(
     size = whole_number("size", size, at_least=1)
     folder, path = coco_root(root) / split, annotation_file(split, root)
     content = path.read_bytes()
-    photos, info, useless = parse_captions(content, path)
+    photos, info, counts = parse_captions(content, path)
     captioned = [photo for photo in photos if photo.captions]
     stamps = {photo.file_name: _stamp(folder / photo.file_name) for photo in captioned}
     present = [photo for photo in captioned if stamps[photo.file_name]]
@@ -150,22 +149,21 @@ def coco_images(
     )
     kinds = list(chain(*about["notes"]))  # of each photo
     used = [photo for photo, its in zip(present, kinds, strict=True) if "broken" not in its]
-    seen: dict[str, Any] = {kind: sum(kind in its for its in kinds) for kind in KINDS}
+    counts |= {kind: sum(kind in its for its in kinds) for kind in KINDS}
     report = CocoReport(
         images=len(used),
         captions=sum(len(photo.captions) for photo in used),
         missing=len(captioned) - len(present),
         uncaptioned=len(photos) - len(captioned),
-        **useless,
-        **seen,
+        **counts,
     )
     if not used:
         raise DataError(
             f"no image of {path} can be used: {len(captioned)} have captions, of these "
             f"{report.missing} are not in {folder} and {report.broken} are broken. {REMEDY}"
         )
-    source = f"{info.get('description') or 'COCO'}: {folder}"
-    return CocoImages(images, used, report, source, not info.get("procedural"), about["sha256"])
+    source, real = f"{info.get('description') or 'COCO'}: {folder}", not info.get("procedural")
+    return CocoImages(images, used, report, source, real, about["sha256"])
 
 
 def coco_root(root: str | Path | None = None) -> Path:
