@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All that wants a GPU, in 8 minutes, as JSON: PYTHON=python3 COMMIT=… benchmarks/gpu.sh OUT [--smoke]
 set -uo pipefail
-[ $# -ge 1 ] || { echo "usage: benchmarks/gpu.sh OUT [--smoke]" >&2; exit 2; }
+case "$#${2:-}" in 1 | 2--smoke) ;; *) echo "usage: benchmarks/gpu.sh OUT [--smoke]" >&2; exit 2 ;; esac
 mkdir -p "$1" && out=$(cd "$1" && pwd) && cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 [ -n "${PYTHON:-}" ] || { PYTHON=.venv/bin/python; [ -x "$PYTHON" ] || PYTHON=python3; }
 export PYTHONPATH="$PWD:$PWD/benchmarks${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1

@@ -145,7 +145,7 @@ def launch(job: Callable[[], Any], count: int, folder: Path) -> list[dict[str, A
     for process in processes:
         process.start()
     for process in processes:
-        process.join(100)
+        process.join(60)
     assert [process.exitcode for process in processes] == [0] * count
     return [torch.load(folder / f"{rank}.pt") for rank in range(count)]
 
