@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from cvae_lib import records
+from cvae_lib import metrics, records
 from cvae_lib.records import library_commit
 
 Columns = dict[str, str]  # a heading → where its number stands in a record, levels joined by "."
@@ -54,6 +55,15 @@ def run_missing(
             result = run(arm, seed)
             records.write_run(experiment, name, result)
             print(name, result["metrics"], flush=True)
+
+
+def closeness(pairs: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
+    """SSIM and SSE per pixel, summed over the channels, of pictures (B, C, S, S) and their like."""
+    parts = [
+        torch.stack([metrics.ssim(x, y), metrics.sse(x, y) / x[0, 0].numel()]) for x, y in pairs
+    ]
+    ssim, sse = torch.cat(parts, 1).double().mean(1).tolist()
+    return {"ssim": ssim, "sse_per_pixel": sse}
 
 
 def commit() -> dict[str, str]:

@@ -21,7 +21,6 @@ import arms
 import numpy as np
 import torch
 
-from cvae_lib import metrics
 from cvae_lib.data import CaptionedSet, coco_captions, to_unit
 from cvae_lib.encoders import HashingTextEncoder
 from cvae_lib.models import TextConditionalVAE
@@ -118,14 +117,9 @@ def run(
 
 @torch.no_grad()
 def rebuilt(model: TextConditionalVAE, photos: CaptionedSet) -> dict[str, float]:
-    """SSIM and SSE per pixel, summed over the channels, of reconstructions from μ."""
-    parts = []
-    for images, vectors in photos.batches(50):
-        x = to_unit(images)
-        y = model.reconstruct(x, vectors)
-        parts.append(torch.stack([metrics.ssim(x, y), metrics.sse(x, y) / x[0, 0].numel()]))
-    ssim, sse = torch.cat(parts, 1).double().mean(1).tolist()
-    return {"ssim": ssim, "sse_per_pixel": sse}
+    """`arms.closeness` of reconstructions from μ."""
+    batches = ((to_unit(images), vectors) for images, vectors in photos.batches(50))
+    return arms.closeness((x, model.reconstruct(x, vectors)) for x, vectors in batches)
 
 
 def main(names: list[str], root: Path | None, split: str, again: bool = False) -> None:

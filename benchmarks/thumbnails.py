@@ -44,15 +44,13 @@ def main(root: Path | None, split: str) -> None:
     rows = []
     for size in SIZES:
         found = coco_images(split, size, root)
-        parts: dict[int, list[torch.Tensor]] = {side: [] for side in SIDES}
-        for start in range(0, len(found.images), 50):
-            x = to_unit(torch.from_numpy(np.array(found.images[start : start + 50])))
-            for side, scores in parts.items():
-                y = metrics.thumbnail(x, side)
-                scores.append(torch.stack([metrics.ssim(x, y), metrics.sse(x, y) / size**2]))
-        for side, scores in parts.items():
-            ssim, sse = torch.cat(scores, 1).double().mean(1).tolist()
-            rows.append({"size": size, "side": side, "ssim": ssim, "sse_per_pixel": sse})
+        starts = range(0, len(found.images), 50)
+        for side in SIDES:
+            batches = (
+                to_unit(torch.from_numpy(np.array(found.images[i : i + 50]))) for i in starts
+            )
+            close = arms.closeness((x, metrics.thumbnail(x, side)) for x in batches)
+            rows.append({"size": size, "side": side, **close})
             print(rows[-1], flush=True)
     source = f"{len(found.images)} photos of COCO {split}"
     result = {"source": source, "rows": rows, "library_commit": library_commit()}

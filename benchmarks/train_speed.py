@@ -7,10 +7,9 @@ One process, one data set, the same initial weights, and turns: an epoch through
 epoch the article's way, so that other load on the machine falls on both. The first round warms up
 and is not counted. Measured is the training time of an epoch: shuffling into batches, moving to
 the device, forward, backward, optimizer; validation is left out. The article's epoch is timed
-around its loop, ours is the `images_per_second` of `fit`'s history. `fit` runs with the shipped
-recipe's batch size and its fastest settings for the device unless an option says otherwise; the
-article's way always with batch 128, float32, Adam 1e-3. Both keep a constant step size: in a few
-short epochs the recipe's cosine would end the run before it got anywhere.
+around its loop, ours is the `images_per_second` of `fit`'s history. `fit` runs with the defaults
+of `TrainConfig` unless an option says otherwise; the article's way always with batch 128, float32,
+Adam at a constant 1e-3.
 
 After equal epochs both models are evaluated alike: −ELBO in nats over the validation images in
 float32, the article's weights copied into our class. The last line of a device is the median of
@@ -21,9 +20,12 @@ a device.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import time
-from dataclasses import replace
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import torch
 from article import (
@@ -37,53 +39,62 @@ from article import (
 from cvae_lib.config import COMPILERS
 from cvae_lib.data import ImageSet, fashion_mnist
 from cvae_lib.models import ConcatConditionalVAE
-from cvae_lib.recipes import recipe_of
+from cvae_lib.records import hardware, library_commit
 from cvae_lib.train import TrainConfig, evaluate, fit
 
 
-def measure(device: torch.device, train: ImageSet, valid: ImageSet, config: TrainConfig) -> None:
-    """Train both in turns for ``config.epochs`` epochs and print what was measured."""
+def measure(
+    device: torch.device, train: ImageSet, valid: ImageSet, config: TrainConfig
+) -> dict[str, Any]:
+    """Train both in turns for ``config.epochs`` epochs; print and return what was measured."""
     torch.manual_seed(config.seed)
     article = ArticleConcat().to(device)
     ours = ConcatConditionalVAE().to(device)
     copy_by_shape(article.state_dict(), ours)
     optimizer = torch.optim.Adam(article.parameters(), lr=LEARNING_RATE)
     loader = article_loader(train)
-    ratios: list[float] = []
+    rounds: list[dict[str, float]] = []
 
     def article_turn(row: dict[str, float]) -> None:
         started = time.perf_counter()
         article_epoch(article, loader, optimizer, device)
-        article_speed = len(train) / (time.perf_counter() - started)
-        our_speed = row["images_per_second"]
-        ratio, number = our_speed / article_speed, int(row["epoch"]) - 1
-        if number:
-            ratios.append(ratio)
-        name = f"round {number}" if number else "warm-up"
+        theirs = len(train) / (time.perf_counter() - started)
+        speed = row["images_per_second"]
+        rounds.append({"article": theirs, "fit": speed, "ratio": speed / theirs})
+        name = f"round {len(rounds) - 1}" if len(rounds) > 1 else "warm-up"
         print(
-            f"{name:8}  article {article_speed:9,.0f} images/s"
-            f"  fit {our_speed:11,.0f} images/s  ratio {ratio:.2f}",
+            f"{name:8}  article {theirs:9,.0f} images/s"
+            f"  fit {speed:11,.0f} images/s  ratio {speed / theirs:.2f}",
             flush=True,
         )
 
+    config = config.resolved(device)
     describe(device, train, config)
     history = fit(ours, train, valid, config, on_epoch=article_turn)
     theirs = ConcatConditionalVAE().to(device)
     copy_by_shape(article.state_dict(), theirs)
+    losses = {"article": evaluate(theirs, valid)["loss"], "fit": history.last["valid_loss"]}
+    ratio = statistics.median(counted["ratio"] for counted in rounds[1:])
     print(
         f"validation −ELBO after {config.epochs} epochs: "
-        f"article {evaluate(theirs, valid)['loss']:.2f} nats, "
-        f"fit {history.last['valid_loss']:.2f} nats"
+        f"article {losses['article']:.2f} nats, fit {losses['fit']:.2f} nats"
     )
-    print(f"ratio: {statistics.median(ratios):.2f}", flush=True)
+    print(f"ratio: {ratio:.2f}", flush=True)
+    return {
+        "ratio": ratio,
+        "valid_loss": losses,
+        "rounds": rounds[1:],
+        "images": len(train),
+        "config": asdict(config),
+        "machine": history.settings,
+    }
 
 
 def describe(device: torch.device, train: ImageSet, config: TrainConfig) -> None:
-    config = config.resolved(device)
     if device.type == "cuda":
-        hardware = torch.cuda.get_device_name(device)
+        machine = torch.cuda.get_device_name(device)
     else:
-        hardware = f"CPU, {torch.get_num_threads()} threads"
+        machine = f"CPU, {torch.get_num_threads()} threads"
     switches = [
         f"batch {config.batch_size}",
         f"lr {config.lr:g} {config.schedule}",
@@ -91,7 +102,7 @@ def describe(device: torch.device, train: ImageSet, config: TrainConfig) -> None
         "channels last" if config.channels_last else "channels first",
         *([f"compiled: {config.compile}"] if config.compile else []),
     ]
-    print(f"{hardware}: {len(train):,} images an epoch from {train.source}")
+    print(f"{machine}: {len(train):,} images an epoch from {train.source}")
     print(f"fit with {', '.join(switches)}", flush=True)
 
 
@@ -102,10 +113,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=12_800, help="training images an epoch")
     parser.add_argument("--rounds", type=int, default=3, help="counted rounds, after the warm-up")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="only this one")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the numbers here")
     ours = parser.add_argument_group("settings of fit; the article's way is fixed")
     ours.add_argument("--batch-size", type=int, help="images a step")
     ours.add_argument("--lr", type=float, help="Adam's highest step size")
-    ours.add_argument("--schedule", choices=("constant", "cosine"), default="constant")
+    ours.add_argument("--schedule", choices=("constant", "cosine"))
     ours.add_argument("--precision", choices=("float32", "bfloat16"))
     ours.add_argument("--channels-last", action=argparse.BooleanOptionalAction, default=None)
     ours.add_argument("--compile", choices=COMPILERS, help="a mode of torch.compile")
@@ -123,11 +135,17 @@ def main() -> None:
     valid = fashion_mnist("valid")
     names = ("batch_size", "lr", "schedule", "precision", "channels_last", "compile")
     settings = {name: getattr(chosen, name) for name in names if getattr(chosen, name) is not None}
-    recipe = recipe_of("fashion-concat").config
-    config = replace(recipe, epochs=1 + chosen.rounds, **settings)
+    config = TrainConfig(epochs=1 + chosen.rounds, **settings)
     available = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
-    for name in [chosen.device] if chosen.device else available:
-        measure(torch.device(name), train, valid, config)
+    measured = {
+        name: measure(torch.device(name), train, valid, config)
+        for name in ([chosen.device] if chosen.device else available)
+    }
+    if chosen.json:
+        about = {"hardware": hardware(), "torch": torch.__version__}
+        about |= {"library_commit": library_commit()}
+        content = json.dumps(about | {"devices": measured}, indent=1)
+        chosen.json.write_text(content + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -161,7 +161,7 @@ def fit_text_prior(
     parts = []
     with evaluating(model):
         for images, vectors in data.to(device).take(order, (seed,)):
-            texts = model.prepare(vectors, len(vectors))
+            texts = model.prepare(vectors)
             parts.append((*model.encode(to_unit(images), vectors), texts))
     mu, logvar, text = (torch.cat(part).double().cpu() for part in zip(*parts, strict=True))
     mean, centre = mu.mean(0), text.mean(0)

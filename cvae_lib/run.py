@@ -71,7 +71,7 @@ class Run:
         if config.compile == "eager":
             self.terms = torch.compile(self.terms, backend="eager")
         elif config.compile:
-            self.terms = torch.compile(self.terms, mode=config.compile)
+            self.terms = torch.compile(self.terms, mode=config.compile, dynamic=False)
         self.history = History(
             settings={
                 "precision": config.precision,

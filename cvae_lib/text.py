@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from sentencex import get_sentence_boundaries
 from torch import Tensor
 
 from cvae_lib.checks import whole_number
@@ -199,6 +198,8 @@ def split_sentences(text: str) -> list[str]:
 
     Every sentence holds a letter or digit if the text holds one; blank text has no sentence.
     """
+    from sentencex import get_sentence_boundaries  # for texts alone: garments' words need none
+
     sentences: list[str] = []
     for paragraph in re.split(r"\n\s*\n", text):
         plain = " ".join([*paragraph.split(), ""])  # at white space of other kinds sentencex panics

@@ -480,7 +480,7 @@ def test_a_pixel_that_is_not_finite(value: float, x: Tensor) -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (None, "needs a label for each of 4 examples"),
+        (None, "needs a label for each example"),
         (torch.tensor([0, 10, 1, -3]), "label 10 is out of range: known are 0 … 9"),
         (torch.tensor([0, 1, 2, -1]), "label -1 is out of range"),
         (

@@ -356,7 +356,7 @@ def test_wrong_images(x: Tensor, text: Tensor) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "TextConditionalVAE needs a text vector for each of 4 examples"),
+        (None, "TextConditionalVAE needs a text vector for each example"),
         (torch.zeros(4, 6), r"float \(4, 5\), got torch.float32 \(4, 6\): use the text encoder"),
         (torch.zeros(3, 5), r"float \(4, 5\), got torch.float32 \(3, 5\)"),
         (torch.zeros(4, dtype=torch.long), r"got torch.int64 \(4,\)"),

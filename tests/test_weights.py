@@ -111,6 +111,7 @@ def test_a_proxy_that_accepts_and_says_nothing_does_not_hang(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setattr(weights, "TIMEOUT", 0.2)
+    monkeypatch.setattr(urllib.request, "_opener", None)  # it may remember other proxies
     with socket.create_server(("127.0.0.1", 0)) as silent:
         for name in ("no_proxy", "NO_PROXY", "HTTPS_PROXY"):
             monkeypatch.delenv(name, raising=False)

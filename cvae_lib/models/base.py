@@ -66,8 +66,8 @@ class BaseVAE(nn.Module):
         """The constructor's arguments, for checkpoints."""
         raise NotImplementedError
 
-    def prepare(self, condition: Any, batch: int) -> Tensor | None:
-        """The condition as the layers get it, if it fits the model and the batch; else an error."""
+    def prepare(self, condition: Any, batch: int | None = None) -> Tensor | None:
+        """The condition as the layers get it, if it fits the model (and the batch); else an error."""
         raise NotImplementedError
 
     def decode_logits(self, z: Tensor, condition: Any = None) -> Tensor:

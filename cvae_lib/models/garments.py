@@ -57,12 +57,12 @@ class VAE(BaseVAE):
         maps = self.condition.maps(h.view(-1, 128, 4, 4), labels, stage=0)
         return self.decoder(maps).float()
 
-    def prepare(self, condition: Any, batch: int) -> Tensor | None:
+    def prepare(self, condition: Any, batch: int | None = None) -> Tensor | None:
         """The labels as int64 (B,); None for a VAE without labels."""
         if not self.conditional:
             return None
         if condition is None:
-            raise ValueError(f"{type(self).__name__} needs a label for each of {batch} examples")
+            raise ValueError(f"{type(self).__name__} needs a label for each example")
         return check_labels(condition, N_CLASSES, batch).to(self.mu_head.weight.device)
 
     @property

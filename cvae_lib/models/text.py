@@ -105,18 +105,17 @@ class TextConditionalVAE(BaseVAE):
             maps = F.relu(self.condition.maps(stage(maps), text, number))
         return self.to_rgb(maps).float()
 
-    def prepare(self, condition: Any, batch: int) -> Tensor | None:
+    def prepare(self, condition: Any, batch: int | None = None) -> Tensor | None:
         """Text vectors as the layers get them, (B, text_dim); None for a model without text."""
         if not self.conditional:
             return None
         if condition is None:
-            raise ValueError(
-                f"{type(self).__name__} needs a text vector for each of {batch} examples"
-            )
+            raise ValueError(f"{type(self).__name__} needs a text vector for each example")
         condition = as_tensor(condition, "text vectors must be a tensor or an array")
-        if condition.shape != (batch, self.text_dim) or not condition.is_floating_point():
+        rows = len(condition) if batch is None else batch
+        if condition.shape != (rows, self.text_dim) or not condition.is_floating_point():
             raise ValueError(
-                f"text vectors must be float ({batch}, {self.text_dim}), got {condition.dtype} "
+                f"text vectors must be float ({rows}, {self.text_dim}), got {condition.dtype} "
                 f"{tuple(condition.shape)}: use the text encoder that the model was trained with"
             )
         check_finite(condition, "number of a text vector")
