@@ -59,6 +59,11 @@ def plot_grid(
     figure.subplots_adjust(
         left / width, 0.02 / total, right / width, top / total, gap / scale, row_gap / height
     )
+    _fill(axes, images, titles, row_titles)
+    return _finished(figure)
+
+
+def _fill(axes: np.ndarray, images: Tensor, titles: list[str], row_titles: list[str]) -> None:
     for axis in axes.flat:
         axis.set_axis_off()
     pictures = images.float().clamp(0, 1).permute(0, 2, 3, 1).squeeze(-1).numpy()
@@ -71,7 +76,6 @@ def plot_grid(
             title, (0, 0.5), (-5, 0), xycoords="axes fraction", textcoords="offset points",
             ha="right", va="center", fontsize=ROW_TITLE_SIZE, parse_math=False,
         )  # fmt: skip
-    return _finished(figure)
 
 
 def plot_history(rows: Sequence[dict[str, float]]) -> Figure:

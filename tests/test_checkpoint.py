@@ -105,16 +105,14 @@ def test_sha256_sees_names_types_shapes_and_values() -> None:
 def test_a_file_cut_off(written: Path, share: float) -> None:
     content = written.read_bytes()
     written.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(
-        CheckpointError, match="no checkpoint of this library, or is damaged"
-    ) as error:
+    with pytest.raises(CheckpointError, match="no checkpoint of this library") as error:
         read_tensors(written)
     assert str(written) in str(error.value)
 
 
 def test_a_file_that_goes_on(written: Path) -> None:
     written.write_bytes(written.read_bytes() + b"\0")
-    with pytest.raises(CheckpointError, match="no checkpoint of this library, or is damaged"):
+    with pytest.raises(CheckpointError, match="no checkpoint of this library"):
         read_tensors(written)
 
 
@@ -166,10 +164,10 @@ class Bomb:
 def test_a_pickle_is_refused_and_never_run(tmp_path: Path) -> None:
     trace, path = tmp_path / "trace", tmp_path / "model.pt"
     path.write_bytes(pickle.dumps(Bomb(trace)))
-    with pytest.raises(CheckpointError, match="no checkpoint of this library, or is damaged"):
+    with pytest.raises(CheckpointError, match="no checkpoint of this library"):
         read_tensors(path)
     torch.save({"model": Bomb(trace)}, path)
-    with pytest.raises(CheckpointError, match="no checkpoint of this library, or is damaged"):
+    with pytest.raises(CheckpointError, match="no checkpoint of this library"):
         read_tensors(path)
     assert not trace.exists()
 
@@ -180,7 +178,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no checkpoint of this library, or is damaged"):
+    with pytest.raises(CheckpointError, match="no checkpoint of this library"):
         read_tensors(tmp_path)
 
 

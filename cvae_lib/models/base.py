@@ -67,7 +67,7 @@ class BaseVAE(nn.Module):
         raise NotImplementedError
 
     def prepare(self, condition: Any, batch: int | None = None) -> Tensor | None:
-        """The condition as the layers get it, if it fits the model (and the batch); else an error."""
+        """The condition as the layers get it; ValueError if it does not fit model and batch."""
         raise NotImplementedError
 
     def decode_logits(self, z: Tensor, condition: Any = None) -> Tensor:
