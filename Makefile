@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 PORT ?= 8000
-# chapters that `make book` executes at a time; they share the processor's cores
+# chapters that `make book` executes, and files that `make test` tests, at a time
 JOBS ?= 2
 # Threads wait asleep: spinning ones make another program's load ten times as costly.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -66,7 +66,7 @@ book: install $(GROUND) ## build the HTML book into _build/html, every warning a
 	@echo "The book is in _build/html/index.html; 'make serve' shows it."
 
 test: install lint ## lint, unit tests with coverage, then every chapter at smoke scale
-	@CVAE_SCALE=smoke $(BIN)/pytest tests --cov=cvae_lib --cov-report=term --cov-fail-under=90
+	@CVAE_SCALE=smoke OMP_NUM_THREADS=1 $(BIN)/pytest tests -n $(JOBS) --dist loadfile --cov=cvae_lib --cov-report=term --cov-fail-under=90
 	@CVAE_SCALE=smoke $(BIN)/pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 120 $(NOTEBOOKS)
 
 lint: install spelling ## check style, types and spelling, change nothing
