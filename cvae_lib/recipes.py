@@ -183,8 +183,8 @@ def load(name: str, device: str | torch.device = "cpu") -> Loaded:
         CheckpointError: if the file is no checkpoint, or its text encoder is not to be had.
     """
     if name in shipped():
-        about, recipe, kept = record(name), RECIPES[name], record(name)
-        return Loaded(load_pretrained(name, device), recipe, encoder_of(about, name), kept)
+        run = record(name)
+        return Loaded(load_pretrained(name, device), RECIPES[name], encoder_of(run, name), run)
     path = user_path(name)
     if not path.exists():
         known = ", ".join(RECIPES)
