@@ -21,8 +21,7 @@ from cvae_lib.checks import evaluating
 from cvae_lib.config import TrainConfig
 from cvae_lib.data.sets import DataSet, to_unit
 from cvae_lib.files import user_path
-from cvae_lib.history import History
-from cvae_lib.run import NonFiniteLossError, Objective, Run
+from cvae_lib.run import History, NonFiniteLossError, Objective, Run
 
 __all__ = [
     "History",
@@ -95,12 +94,15 @@ def fit(
     path = None if checkpoint is None else user_path(checkpoint)
     if path and path.is_dir():
         raise CheckpointError(f"checkpoint {path} is a folder: name a file in it")
-    with _own_randomness(config.seed):
+    # Dropout's randomness, and not the caller's; equal seeds would give the noise's numbers.
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(config.seed + 2**32)
         run = Run(model, train_set, valid_set, config, objective, about or {})
         if path and run.processes.from_main(lambda: resume and path.exists()):
             run.restore(path)
         _train(run, path, progress, on_epoch)
-    run.finish()
+    run.processes.equalise(run.model)
+    run.model.eval()
     return run.history
 
 
@@ -115,11 +117,11 @@ def _train(
 
     def validate() -> dict[str, float]:
         beta, seed = run.config.beta, run.config.seed
-        return evaluate(run.kept, run.valid_set, run.objective, beta=beta, seed=seed)
+        return evaluate(run.model, run.valid_set, run.objective, beta=beta, seed=seed)
 
     bar = tqdm(total=run.total_steps, initial=run.step, disable=not shown, unit="step")
     with bar, _interruptible() as interrupted:
-        while run.step < run.total_steps and not run.stopped_early:
+        while run.step < run.total_steps:
             _train_epoch(run, bar, interrupted)
             if not run.mid_epoch:
                 row = run.finish_epoch(validate)
@@ -151,8 +153,6 @@ def _train_epoch(run: Run, bar: tqdm, interrupted: threading.Event) -> None:
                 terms = run.terms(to_unit(images), condition, run.generator, run.beta)
             # DistributedDataParallel averages the gradients of the processes
             (terms["loss"].sum() * (together.count / len(batch))).backward()
-            if config.grad_clip is not None:
-                nn.utils.clip_grad_norm_(run.model.parameters(), config.grad_clip)
             run.optimizer.step()
             run.note(terms)
             now = time.perf_counter()
@@ -194,17 +194,6 @@ def evaluate(
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + term.cpu().double().sum().item()
     return {name: total / len(data) for name, total in sums.items()}
-
-
-@contextlib.contextmanager
-def _own_randomness(seed: int) -> Iterator[None]:
-    """Seed the global random state, which dropout draws from; afterwards it is the caller's again.
-
-    Not with the seed of the noise: equal seeds give equal numbers.
-    """
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed + 2**32)
-        yield
 
 
 @contextlib.contextmanager
