@@ -35,7 +35,8 @@ def _cell(tag: str, value: Any, first: Any) -> str:
     if isinstance(value, Integral):
         value = f"{int(value):,}"
     elif isinstance(value, Real):
-        value = f"{value:,.1f}" if abs(float(value)) >= 10 else f"{value:.3f}"
+        number = float(value)
+        value = f"{number:,.1f}" if abs(number) >= 10 else f"{number:.3f}"
     side = "right" if isinstance(first, Real) else "left"
     style = f"text-align: {side}; padding: 0.2rem 0.9rem 0.2rem 0"
     return f'<{tag} style="{style}">{html.escape(str(value))}</{tag}>'
