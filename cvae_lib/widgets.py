@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from cvae_lib.plots import plot_grid
 from cvae_lib.text import SYNONYMS, text_to_images
 
-MAX_ROWS = 6  # mentions that `prompt_box` draws at once
+MAX_ROWS = COLUMNS = 6  # mentions that `prompt_box` draws at once, pictures of each
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> HTML:
@@ -65,22 +65,20 @@ def explore(draw: Callable[..., Figure | None], **controls: ipywidgets.Widget) -
     return ipywidgets.VBox([*controls.values(), picture])
 
 
-def prompt_box(
-    model: Any, text: str = "a pair of black ankle boots", n: int = 6, seed: int = 0
-) -> ipywidgets.VBox:
+def prompt_box(model: Any, text: str = "a pair of black ankle boots") -> ipywidgets.VBox:
     """Return a text field that draws a row of each garment it names, or says that it knows none.
 
-    The same text and seed give the same ``n`` pictures of it, by a conditional ``model``.
+    The same text and seed give the same pictures, by a conditional ``model``.
     """
     wide = {"width": "100%", "max_width": "32rem"}
     field = ipywidgets.Text(text, description="Text", layout=wide)
-    slider = ipywidgets.IntSlider(seed, 0, max(99, seed), description="Seed")
+    slider = ipywidgets.IntSlider(max=99, description="Seed")
     said = ipywidgets.Label()  # shows its value as text, whatever was typed
 
     def draw(text: str, seed: int) -> Figure | None:
         generator = torch.Generator(next(model.parameters()).device).manual_seed(seed)
         try:
-            images, labels = text_to_images(model, text, n, generator)
+            images, labels = text_to_images(model, text, COLUMNS, generator)
         except ValueError as error:
             said.value = str(error)
             return None
@@ -88,7 +86,7 @@ def prompt_box(
         more = f" (the first {MAX_ROWS} of {len(labels)} garments)"
         said.value = f"drawn: {', '.join(names)}" + more * (len(labels) > MAX_ROWS)
         pictures = images[:MAX_ROWS].flatten(0, 1)
-        return plot_grid(pictures, columns=n, row_titles=names, scale=0.9)
+        return plot_grid(pictures, columns=COLUMNS, row_titles=names, scale=0.9)
 
     box = explore(draw, text=field, seed=slider)
     box.children = [field, slider, said, box.children[-1]]
