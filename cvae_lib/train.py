@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm.auto import tqdm
 
-from cvae_lib import losses
 from cvae_lib.checkpoint import CheckpointError
 from cvae_lib.checks import evaluating
 from cvae_lib.config import TrainConfig
 from cvae_lib.data.sets import DataSet, to_unit
 from cvae_lib.files import user_path
 from cvae_lib.history import History
+from cvae_lib.losses import elbo
 from cvae_lib.run import NonFiniteLossError, Objective, Run
 
 __all__ = [
@@ -29,28 +29,9 @@ __all__ = [
     "NonFiniteLossError",
     "Objective",
     "TrainConfig",
-    "elbo_objective",
     "evaluate",
     "fit",
 ]
-
-
-def elbo_objective(
-    model: Any,
-    x: Tensor,
-    condition: Tensor,
-    generator: torch.Generator | None = None,
-    beta: float | Tensor = 1.0,
-) -> dict[str, Tensor]:
-    """nll + β·kl and both terms, per example in nats.
-
-    While a model trains that takes its σ from the pixels' mean squared error, that too.
-    """
-    nll, kl, logits = losses.elbo(model, x, condition, generator)
-    terms = {"loss": nll + beta * kl, "nll": nll, "kl": kl}
-    if model.training and model.likelihood == "optimal-sigma":
-        terms["squared_error"] = (x - torch.sigmoid(logits)).square().flatten(1).mean(1).detach()
-    return terms
 
 
 def fit(
@@ -59,7 +40,7 @@ def fit(
     valid_set: DataSet,
     config: TrainConfig,
     *,
-    objective: Objective = elbo_objective,
+    objective: Objective = elbo,
     checkpoint: str | Path | None = None,
     resume: bool = True,
     progress: bool = False,
@@ -167,7 +148,7 @@ def _train_epoch(run: Run, bar: tqdm, interrupted: threading.Event) -> None:
 def evaluate(
     model: nn.Module,
     data: DataSet,
-    objective: Objective = elbo_objective,
+    objective: Objective = elbo,
     *,
     beta: float = 1.0,
     batch_size: int | None = None,

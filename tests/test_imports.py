@@ -41,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "files",
         "history",
         "latent",
+        "losses",
         "models",
         "pretrained",
         "run",

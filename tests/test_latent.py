@@ -7,7 +7,6 @@ from torch import Tensor
 
 from cvae_lib.data import FASHION_CLASSES, ImageSet
 from cvae_lib.latent import (
-    aggregated_moments,
     encode_set,
     fit_prior,
     interpolate,
@@ -18,26 +17,33 @@ from cvae_lib.latent import (
 from cvae_lib.models import VAE, ConcatConditionalVAE
 
 
+def moments(mu: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and covariance of the one Gaussian that stands for all of them."""
+    means, covariances, weights = mixture(mu, logvar, 1)
+    assert weights.tolist() == [1]
+    return means[0], covariances[0]
+
+
 @pytest.fixture
 def images(tiny) -> ImageSet:
     return tiny[0]
 
 
 @pytest.mark.parametrize("cls", [VAE, ConcatConditionalVAE])
-def test_encode_set_is_encode_in_order_whatever_the_batch(cls, images: ImageSet) -> None:
+def test_encode_set_is_encode_in_order(cls, images: ImageSet) -> None:
     torch.manual_seed(0)
     model = cls(8).train()
-    mu, logvar = encode_set(model, images, batch_size=100)
+    mu, logvar = encode_set(model, images)
     expected = model.encode(images.pixels(), images.labels)
     assert model.training and not mu.requires_grad
     torch.testing.assert_close(mu, expected[0].detach())
     torch.testing.assert_close(logvar, expected[1].detach())
 
 
-def test_aggregated_moments_are_those_of_the_mixture(generator: torch.Generator) -> None:
+def test_moments_are_those_of_the_mixture(generator: torch.Generator) -> None:
     mu = torch.randn(50, 3, generator=generator) @ torch.randn(3, 3, generator=generator)
     logvar = torch.randn(50, 3, generator=generator)
-    mean, covariance = aggregated_moments(mu, logvar)
+    mean, covariance = moments(mu, logvar)
     noise = torch.randn(20_000, 50, 3, generator=generator)
     draws = (mu + (0.5 * logvar).exp() * noise).flatten(0, 1)
     torch.testing.assert_close(mean, draws.mean(0), rtol=0, atol=0.02)
@@ -45,10 +51,10 @@ def test_aggregated_moments_are_those_of_the_mixture(generator: torch.Generator)
     torch.testing.assert_close(covariance, torch.cov(draws.T), rtol=0.03, atol=0.05)
 
 
-def test_aggregated_moments_by_hand() -> None:
+def test_moments_by_hand() -> None:
     mu = torch.tensor([[0.0, 1.0], [2.0, 3.0]])
     logvar = torch.tensor([[1.0, 4.0], [3.0, 6.0]]).log()
-    mean, covariance = aggregated_moments(mu, logvar)
+    mean, covariance = moments(mu, logvar)
     assert mean.tolist() == [1, 2]
     np.testing.assert_allclose(covariance, [[2 + 2, 2], [2, 2 + 5]], rtol=1e-6)
 
@@ -60,12 +66,12 @@ def test_fit_prior_gives_each_class_its_own_gaussian(images: ImageSet) -> None:
     mu, logvar = encode_set(model, images)
     for label in range(10):
         of_class = images.labels == label
-        mean, covariance = aggregated_moments(mu[of_class], logvar[of_class])
+        mean, covariance = moments(mu[of_class], logvar[of_class])
         torch.testing.assert_close(model.prior.mean[label, 0], mean)
         scale = model.prior.scale[label, 0]
         torch.testing.assert_close(scale @ scale.T, covariance)
         asked = torch.full((20_000,), label)
-        z, _ = model.sample_latent(asked, torch.Generator().manual_seed(0))
+        z = model.prior.sample(20_000, asked, torch.Generator().manual_seed(0))
         torch.testing.assert_close(z.mean(0), mean, rtol=0, atol=0.05)
         torch.testing.assert_close(torch.cov(z.T), covariance, rtol=0, atol=0.05)
 
@@ -74,7 +80,7 @@ def test_fit_prior_of_an_unconditional_model_pools_all_classes(images: ImageSet)
     torch.manual_seed(0)
     model = VAE(4)
     fit_prior(model, images)
-    mean, covariance = aggregated_moments(*encode_set(model, images))
+    mean, covariance = moments(*encode_set(model, images))
     torch.testing.assert_close(model.prior.mean, mean[None, None])
     scale = model.prior.scale[0, 0]
     torch.testing.assert_close(scale @ scale.T, covariance)
@@ -141,8 +147,9 @@ def test_fit_prior_fits_a_mixture_to_each_class(images: ImageSet) -> None:
     mu, logvar = encode_set(model, images)
     for label in (0, 9):
         of_class = images.labels == label
-        mean, covariance = aggregated_moments(mu[of_class], logvar[of_class])
-        z, _ = model.sample_latent(torch.full((20_000,), label), torch.Generator().manual_seed(0))
+        mean, covariance = moments(mu[of_class], logvar[of_class])
+        asked = torch.full((20_000,), label)
+        z = model.prior.sample(20_000, asked, torch.Generator().manual_seed(0))
         # The mixture keeps the moments of the draws it was fitted to.
         torch.testing.assert_close(z.mean(0), mean, rtol=0, atol=0.6)
         torch.testing.assert_close(z.var(0), covariance.diagonal(), rtol=0.5, atol=0.1)
@@ -165,10 +172,8 @@ def test_tsne_keeps_neighbours_and_repeats_itself(generator: torch.Generator) ->
 
 @pytest.mark.parametrize("perplexity", [0, -5, 8, float("nan")])
 def test_tsne_needs_more_codes_than_neighbours(perplexity: float) -> None:
-    with pytest.raises(ValueError, match=f"perplexity must be .* got {perplexity}"):
+    with pytest.raises(ValueError, match="perplexity"):  # scikit-learn says so
         tsne(torch.randn(8, 3), perplexity)
-    with pytest.raises(ValueError, match=r"codes must be \(N, D\), got \(8,\)"):
-        tsne(torch.randn(8), 3)
 
 
 def test_numbers_of_numpy_do(generator: torch.Generator) -> None:
@@ -194,8 +199,6 @@ def test_traverse_moves_one_unit_of_a_copy(generator: torch.Generator) -> None:
     for unit, bound in ((-1, "least 0"), (4, "most 3")):
         with pytest.raises(ValueError, match=f"unit must be at {bound}, got {unit}"):
             traverse(z, unit, values)
-    with pytest.raises(ValueError, match=r"one code \(D,\) and values \(S,\), got \(2, 4\) and"):
-        traverse(z.expand(2, 4), 1, values)
 
 
 @pytest.mark.parametrize("spherical", [False, True])
