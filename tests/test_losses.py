@@ -5,8 +5,6 @@ from functools import partial
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 from torch.distributions import Bernoulli, MultivariateNormal, Normal, kl_divergence
 
@@ -29,15 +27,13 @@ class LinearGaussianModel:
     weight = torch.tensor([[1.0, 0.5], [-0.5, 1.0], [0.8, 0.0], [0.0, -1.2]], dtype=torch.float64)
     bias = torch.tensor([0.1, -0.2, 0.3, 0.0], dtype=torch.float64)
     variance = 0.5
-
-    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        precision = torch.eye(2).double() + self.weight.T @ self.weight / self.variance
-        covariance = precision.inverse()
-        return (x.flatten(1) - self.bias) @ self.weight @ covariance / self.variance, covariance
+    shift, widening = 0.3, 4
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        mean, covariance = self.posterior(x)
-        return mean + 0.3, (4 * covariance.diagonal()).log().expand_as(mean)
+        identity = torch.eye(self.weight.shape[1]).double()
+        covariance = (identity + self.weight.T @ self.weight / self.variance).inverse()
+        mean = (x.flatten(1) - self.bias) @ self.weight @ covariance / self.variance
+        return mean + self.shift, (self.widening * covariance.diagonal()).log().expand_as(mean)
 
     def decode_logits(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         return (z @ self.weight.T + self.bias).view(-1, 1, 1, 4)
@@ -54,14 +50,7 @@ class ExactModel(LinearGaussianModel):
     """The same with one latent dimension and the true posterior: the bound is tight."""
 
     weight = torch.tensor([[1.0], [-0.5], [0.8], [0.2]], dtype=torch.float64)
-
-    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        precision = 1 + (self.weight.T @ self.weight) / self.variance
-        return (x.flatten(1) - self.bias) @ self.weight / precision / self.variance, 1 / precision
-
-    def encode(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        mean, variance = self.posterior(x)
-        return mean, variance.log().expand_as(mean)
+    shift, widening = 0, 1
 
 
 # Likelihoods
@@ -99,13 +88,9 @@ def test_optimal_logvar_is_the_minimum() -> None:
     (gradient,) = torch.autograd.grad(losses.gaussian_nll(x, mean, free).mean(), free)
     assert abs(float(gradient)) < 1e-12
     assert losses.optimal_logvar(x, x).item() == pytest.approx(math.log(1e-6))  # finite
-
-
-def test_optimal_logvar_detached_leaves_the_gradient_by_the_mean() -> None:
-    x, mean = doubles(6, 1, 4, 4), doubles(6, 1, 4, 4, seed=1).requires_grad_()
-    logvar = losses.optimal_logvar(x, mean)
+    mean.requires_grad_()  # detached, it leaves the gradient by the mean
+    logvar, attached = losses.optimal_logvar(x, mean), (x - mean).square().mean().log()
     assert not logvar.requires_grad
-    attached = (x - mean).square().mean().log()
     gradients = [
         torch.autograd.grad(losses.gaussian_nll(x, mean, value).mean(), mean)[0]
         for value in (logvar, attached)
@@ -122,15 +107,6 @@ def test_gaussian_kl_is_that_of_torch() -> None:
     expected = kl_divergence(Normal(mu, (0.5 * logvar).exp()), standard)
     torch.testing.assert_close(losses.gaussian_kl(mu, logvar, per_unit=True), expected)
     torch.testing.assert_close(losses.gaussian_kl(mu, logvar), expected.sum(1))
-
-
-@given(st.lists(st.floats(-8, 8), min_size=6, max_size=6))
-@settings(deadline=None)
-def test_kl_is_not_negative_and_zero_only_of_the_prior(numbers: list[float]) -> None:
-    mu, logvar = torch.tensor(numbers, dtype=torch.float64).view(2, 1, 3)
-    assert losses.gaussian_kl(mu, logvar).item() >= -1e-9
-    assert losses.gaussian_kl(0 * mu, 0 * logvar).item() == 0
-    assert losses.gaussian_kl(0 * mu + 0.1, 0 * logvar).item() > 0
 
 
 def test_closed_kl_lies_within_the_error_of_monte_carlo(generator: torch.Generator) -> None:
@@ -251,11 +227,8 @@ def test_one_importance_sample_is_a_draw_of_the_elbo(generator: torch.Generator)
     elbo = -losses.elbo(model, x, generator=generator)["loss"]
     error = math.hypot(one.std() / 200, elbo.std() / 200)
     assert abs(float(one.mean() - elbo.mean())) < 4 * error
-
-
-def test_importance_weighted_bound_survives_tiny_weights() -> None:
-    bound = losses.importance_weighted_bound(torch.tensor([[-5000.0], [-5001.0]]))
-    assert bound.item() == pytest.approx(-5000 + math.log((1 + math.exp(-1)) / 2))
+    tiny = losses.importance_weighted_bound(torch.tensor([[-5000.0], [-5001.0]]))
+    assert tiny.item() == pytest.approx(-5000 + math.log((1 + math.exp(-1)) / 2))
 
 
 class Recorder(LinearGaussianModel):
@@ -352,10 +325,8 @@ def test_half_precision_is_summed_in_single(loss, dtype: torch.dtype, both: bool
         assert torch.equal(term(mu, logvar), term(mu.float(), logvar.float()))
 
 
-@pytest.mark.parametrize("samples", [0, -2])
-def test_no_samples(samples: int) -> None:
-    mu = torch.zeros(2, 2)
-    with pytest.raises(ValueError, match=f"at least 1, got {samples}"):
-        losses.gaussian_kl_monte_carlo(mu, mu, samples)
-    with pytest.raises(ValueError, match=f"at least 1, got {samples}"):
-        losses.log_weights(LinearGaussianModel(), doubles(2, 1, 1, 4), samples=samples)
+def test_no_samples() -> None:
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        losses.gaussian_kl_monte_carlo(doubles(2, 2), doubles(2, 2), 0)
+    with pytest.raises(ValueError, match="at least 1, got -2"):
+        losses.log_weights(LinearGaussianModel(), doubles(2, 1, 1, 4), samples=-2)

@@ -59,21 +59,15 @@ def test_ssim_is_one_of_itself_symmetric_and_negative_of_the_inverse() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_psnr_is_that_of_scikit_image(channels: int) -> None:
+def test_psnr_is_that_of_scikit_image_and_squared_errors_are_by_hand(channels: int) -> None:
     x, y = pairs(channels)
-    expected = [
-        peak_signal_noise_ratio(a.numpy(), b.numpy(), data_range=1)
-        for a, b in zip(x, y, strict=True)
-    ]
+    greys = zip(x.numpy(), y.numpy(), strict=True)
+    expected = [peak_signal_noise_ratio(a, b, data_range=1) for a, b in greys]
     assert psnr(x, y).tolist() == pytest.approx(expected, abs=1e-4)
     assert psnr(x, x).tolist() == [math.inf] * 5
-
-
-def test_squared_errors_by_hand() -> None:
     x, y = torch.zeros(2, 1, 2, 2), torch.zeros(2, 1, 2, 2)
     y[0, 0, 0, 0], y[1] = 0.5, 1.0
     assert sse(x, y).tolist() == [0.25, 4.0]
-    assert psnr(x, y).tolist() == pytest.approx([-10 * math.log10(0.0625), 0])
 
 
 @pytest.mark.parametrize("measure", [sse, psnr, ssim])
@@ -135,13 +129,16 @@ def test_frechet_distance_is_that_of_scipy(scale: float, shift: float) -> None:
     assert frechet_distance(a, a[torch.randperm(200)]) == pytest.approx(0, abs=1e-9)
 
 
-def test_frechet_distance_of_two_known_gaussians(generator: torch.Generator) -> None:
+def test_frechet_distance_of_known_gaussians(generator: torch.Generator) -> None:
     """For diagonal covariances it is ‖Δμ‖² + Σ (σ_a − σ_b)²."""
     sigma_a, sigma_b = torch.tensor([1.0, 2.0, 0.5]), torch.tensor([2.0, 1.0, 0.5])
     shift = torch.tensor([1.0, 0.0, -2.0])
     a = sigma_a * torch.randn(200_000, 3, generator=generator)
     b = sigma_b * torch.randn(200_000, 3, generator=generator) + shift
     assert frechet_distance(a, b) == pytest.approx(5.0 + 2.0, rel=0.02)
+    one, other = features(50, 0)[:, :1], features(60, 1)[:, :1]  # one dimension
+    expected = (one.mean() - other.mean()) ** 2 + (one.std() - other.std()) ** 2
+    assert frechet_distance(one, other) == pytest.approx(float(expected), rel=1e-9)
 
 
 def test_frechet_distance_of_degenerate_features_is_finite() -> None:
@@ -153,28 +150,20 @@ def test_frechet_distance_of_degenerate_features_is_finite() -> None:
     assert frechet_distance(constant, constant + 1) == pytest.approx(6)
 
 
-@pytest.mark.parametrize("shape", [(1, 6), (0, 6), (6,)])
-def test_frechet_distance_needs_two_examples(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"\(N, D\) with N ≥ 2, got \("):
-        frechet_distance(features(5, 0), torch.zeros(shape))
-    with pytest.raises(ValueError, match=r"\(N, D\) with N ≥ 2, got \("):
-        frechet_distance(torch.zeros(shape), features(5, 0))
+@pytest.mark.parametrize("swapped", [False, True])
+def test_frechet_distance_names_the_set_that_will_not_do(swapped: bool) -> None:
+    def distance(good: Tensor, bad: Tensor) -> float:
+        return frechet_distance(bad, good) if swapped else frechet_distance(good, bad)
 
-
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_frechet_distance_names_the_set_and_the_value_that_is_not_finite(value: float) -> None:
-    a, b = features(5, 0), features(5, 1)
-    b[3, 2] = value
-    with pytest.raises(ValueError, match=f"example 3 has the value {value}: .* features_b must"):
-        frechet_distance(a, b)
-    with pytest.raises(ValueError, match=f"example 3 has the value {value}: .* features_a must"):
-        frechet_distance(b, a)
-
-
-def test_frechet_distance_of_one_feature() -> None:
-    a, b = features(50, 0)[:, :1], features(60, 1)[:, :1]
-    expected = (a.mean() - b.mean()) ** 2 + (a.std() - b.std()) ** 2
-    assert frechet_distance(a, b) == pytest.approx(float(expected), rel=1e-9)
+    good, name = features(5, 0), "features_a" if swapped else "features_b"
+    for shape in ((1, 6), (0, 6), (6,)):
+        with pytest.raises(ValueError, match=rf"{name} must be \(N, D\) with N ≥ 2, got \("):
+            distance(good, torch.zeros(shape))
+    for value in (math.nan, math.inf):
+        bad = features(5, 1)
+        bad[3, 2] = value
+        with pytest.raises(ValueError, match=f"example 3 has the value {value}: .* {name} must"):
+            distance(good, bad)
 
 
 # The judge
@@ -283,13 +272,8 @@ def test_probes_read_separable_classes(probe, generator: torch.Generator) -> Non
     assert score > 0.98
     scaled = latents * torch.tensor([1.0, 1000.0])  # a wide dimension does not drown the other
     assert probe(scaled[:400], labels[:400], scaled[400:], labels[400:]) == pytest.approx(score)
-
-
-@pytest.mark.parametrize("probe", [knn_probe, linear_probe])
-def test_probes_find_nothing_in_noise(probe, generator: torch.Generator) -> None:
-    latents = torch.randn(1500, 4, generator=generator)
-    labels = torch.randint(10, (1500,), generator=generator)
-    assert probe(latents[:1000], labels[:1000], latents[1000:], labels[1000:]) < 0.17
+    noise = torch.randn(600, 2, generator=generator)  # says nothing
+    assert probe(noise[:400], labels[:400], noise[400:], labels[400:]) < 0.45
 
 
 def test_only_the_neighbours_see_classes_that_no_line_parts(generator: torch.Generator) -> None:

@@ -158,30 +158,15 @@ def test_normalised_texts_have_no_length_and_no_precision(
     assert (model.decode(z, 10 * text) - image).abs().max() > 1e-3
 
 
-# A prior for all texts
-
-
-@pytest.fixture
-def captioned() -> CaptionedSet:
-    """250 pictures with one or two captions each."""
-    random = np.random.default_rng(0)
-    first = np.cumsum([0, *(1 + np.arange(250) % 2)])
-    return CaptionedSet(
-        random.integers(0, 256, (250, 3, 16, 16), dtype=np.uint8),
-        random.normal(size=(first[-1], 5)).astype(np.float16),
-        first,
-        ["a caption"] * first[-1],
-    )
-
-
-def test_encode_set_takes_each_images_first_caption(captioned: CaptionedSet) -> None:
+def test_encode_set_takes_each_images_first_caption() -> None:
+    random, first = np.random.default_rng(0), np.cumsum([0, *(1 + np.arange(250) % 2)])
+    images = random.integers(0, 256, (250, 3, 16, 16), dtype=np.uint8)
+    vectors = random.normal(size=(first[-1], 5)).astype(np.float16)
+    data = CaptionedSet(images, vectors, first, ["a caption"] * first[-1])
     model = heard(make("film"))
-    mu, logvar = encode_set(model, captioned)
-    x = torch.from_numpy(captioned.images) / 255
-    text = captioned.text_vectors()
-    expected = model.encode(x, text)
-    torch.testing.assert_close(mu, expected[0].detach())
-    torch.testing.assert_close(logvar, expected[1].detach())
+    mu, logvar = encode_set(model, data)
+    expected = model.encode(torch.from_numpy(images) / 255, data.text_vectors())
+    torch.testing.assert_close((mu, logvar), tuple(part.detach() for part in expected))
 
 
 # Bad input
@@ -197,10 +182,7 @@ def test_wrong_image_size(size: int) -> None:
     ("options", "message"),
     [
         ({"conditioning": "cross"}, "unknown conditioning 'cross': choose one of none, concat"),
-        (
-            {"likelihood": "binarised"},
-            "'binarised' makes a colour channel 0 or 1: choose",
-        ),
+        ({"likelihood": "binarised"}, "'binarised' makes a colour channel 0 or 1: choose"),
         ({"likelihood": "poisson"}, "unknown likelihood 'poisson'"),
         ({"width": 5}, "width must be even, got 5"),
         ({"width": 0}, "width must be at least 2, got 0"),
