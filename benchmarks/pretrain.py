@@ -22,10 +22,10 @@ from torch import nn
 
 from cvae_lib.data.sets import about_encoder
 from cvae_lib.files import write_atomically
-from cvae_lib.history import History
 from cvae_lib.pretrained import FOLDER
 from cvae_lib.recipes import RECIPES, recipe_of, train_recipe
 from cvae_lib.records import library_commit, provenance
+from cvae_lib.train import History
 
 REBUILT: Columns = {
     "−ELBO": "negative_elbo",

@@ -72,8 +72,6 @@ def load_checkpoint(
 ) -> Any:
     """Return the model that `fit` or `train_recipe` checkpointed at ``path``, in eval mode.
 
-    Of a run that kept averaged weights or those of its best epoch, these.
-
     Args:
         model: takes the weights; needed for a class that is not this library's.
 
@@ -87,10 +85,8 @@ def load_checkpoint(
             f"{path} holds a {name}, which is not this library's: give load_checkpoint a new one "
             f"as model=; ours are {', '.join(MODELS)}"
         )
-    kept = next(
-        k for k in ("best.", "averaged.", "model.") if any(t.startswith(k) for t in tensors)
-    )
-    weights = {k.removeprefix(kept): v for k, v in tensors.items() if k.startswith(kept)}
+    prefix = "model."
+    weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     try:
         model = model or MODELS[name](**metadata["architecture"])
         model.load_state_dict(weights)

@@ -20,12 +20,11 @@ from cvae_lib.data.sets import CaptionedSet, ImageSet, TextEncoder, about_encode
 from cvae_lib.distributed import Processes
 from cvae_lib.encoders import ClipTextEncoder, HashingTextEncoder
 from cvae_lib.files import user_path
-from cvae_lib.history import History
 from cvae_lib.latent import fit_prior, fit_text_prior
 from cvae_lib.losses import elbo
 from cvae_lib.models.judges import judge_objective, scene_judge_objective, truth_set
 from cvae_lib.pretrained import load_checkpoint, load_pretrained, record, shipped
-from cvae_lib.run import Objective
+from cvae_lib.run import History, Objective
 from cvae_lib.train import fit
 
 SCENES = {"train": 50_000, "valid": 1_000, "test": 4_000}  # pictures behind the shipped models
@@ -287,8 +286,5 @@ def _fit_prior(recipe: Recipe, model: Any, data: Any, checkpoint: str | Path | N
 def _store_prior(model: Any, path: Path) -> None:
     """Put the fitted prior of ``model`` into the checkpoint of its finished run."""
     tensors, metadata = read_tensors(path)
-    buffers = {f"prior.{k}": v for k, v in model.prior.state_dict().items()}
-    for name in tensors:
-        kept = name.partition(".")[2]  # of model., averaged. and best.
-        tensors[name] = buffers.get(kept, tensors[name])
+    tensors |= {f"model.prior.{k}": v for k, v in model.prior.state_dict().items()}
     write_tensors(path, tensors, metadata)

@@ -17,7 +17,7 @@ import torch
 
 from cvae_lib.config import TrainConfig
 from cvae_lib.files import write_atomically
-from cvae_lib.history import History
+from cvae_lib.run import History
 
 FOLDER = Path(__file__).parent / "records"
 
