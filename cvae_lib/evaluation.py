@@ -15,7 +15,7 @@ from cvae_lib.checks import evaluating
 from cvae_lib.data import CaptionedSet, ImageSet, to_unit
 from cvae_lib.data.shapes import Scene, Thing
 from cvae_lib.models import VAE, FashionJudge, SceneJudge, TextConditionalVAE
-from cvae_lib.models.scene_judge import Seen
+from cvae_lib.models.judges import Seen
 
 SAMPLES = 10_000  # drawn garments behind class agreement and Fréchet distance
 BATCH = 250  # scenes at once
@@ -205,7 +205,7 @@ def _reconstruction(
             means.append(mu)
             rebuilt = model.decode(mu, condition)
             terms = losses.elbo(model, x, condition, generator)
-            scores = {"nll": terms.nll, "kl": terms.kl, "negative_elbo": terms.loss}
+            scores = {"nll": terms["nll"], "kl": terms["kl"], "negative_elbo": terms["loss"]}
             for score in (metrics.sse, metrics.ssim, metrics.psnr):
                 scores[score.__name__] = score(x, rebuilt)
             parts.append(scores)

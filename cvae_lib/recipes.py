@@ -21,11 +21,11 @@ from cvae_lib.distributed import Processes
 from cvae_lib.encoders import ClipTextEncoder, HashingTextEncoder
 from cvae_lib.files import user_path
 from cvae_lib.latent import fit_prior, fit_text_prior
-from cvae_lib.models.judges import judge_objective
-from cvae_lib.models.scene_judge import scene_judge_objective, truth_set
+from cvae_lib.losses import elbo
+from cvae_lib.models.judges import judge_objective, scene_judge_objective, truth_set
 from cvae_lib.pretrained import load_checkpoint, load_pretrained, record, shipped
 from cvae_lib.run import History, Objective
-from cvae_lib.train import elbo_objective, fit
+from cvae_lib.train import fit
 
 SCENES = {"train": 50_000, "valid": 1_000, "test": 4_000}  # pictures behind the shipped models
 
@@ -88,7 +88,7 @@ class Recipe:
     about: str
     build: Callable[[], nn.Module]
     config: TrainConfig
-    objective: Objective = elbo_objective
+    objective: Objective = elbo
     data: Callable[..., Any] = garments
     measure: Callable[[Any, Any], dict[str, Any]] = measure_garments
     headline: str = "sse"

@@ -16,7 +16,7 @@ from cvae_lib.evaluation import (
 )
 from cvae_lib.latent import fit_text_prior
 from cvae_lib.models import SceneJudge, TextConditionalVAE
-from cvae_lib.models.scene_judge import Seen
+from cvae_lib.models.judges import Seen
 
 
 def scene_set(size: int = 32) -> CaptionedSet:

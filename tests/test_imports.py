@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "evaluation",
         "files",
         "latent",
+        "losses",
         "models",
         "pretrained",
         "run",
