@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import arms
 
-from cvae_lib import metrics, records
+from cvae_lib import metrics
 from cvae_lib.data import fashion_mnist
 from cvae_lib.evaluation import measure_samples
 from cvae_lib.latent import fit_prior
 from cvae_lib.pretrained import load_pretrained
-from cvae_lib.records import library_commit
 
 MODEL = "fashion-concat-sigma"
 WIDTHS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
@@ -52,8 +51,7 @@ def main() -> None:
     chosen = max(row["width"] for row in rows if row["class_agreement"] >= target)
     print(f"chosen width: {chosen}")
     result = {"model": MODEL, "real_agreement": target, "rows": rows, "chosen": chosen}
-    result |= {"library_commit": library_commit()}
-    records.write_run("prior-width", MODEL, result)
+    arms.write_run("prior-width", MODEL, result | arms.origin())
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from arms import write_run
 from scipy import stats
 
 from cvae_lib import records
@@ -49,7 +50,7 @@ def test_an_interval_shows_two_digits_of_its_width(
 def test_runs_come_back_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "FOLDER", tmp_path)
     for seed in (1, 0):
-        records.write_run("tea", f"green-{seed}", {"seed": seed, "note": "ß"})
+        write_run("tea", f"green-{seed}", {"seed": seed, "note": "ß"})
     assert records.experiments() == ["tea"]
     assert records.runs("tea") == [
         {"run": "green-0", "seed": 0, "note": "ß"},
