@@ -50,31 +50,21 @@ def measure_garments(model: VAE, data: ImageSet, seed: int = 0) -> dict[str, Any
     """Every metric of a VAE of garments.
 
     The ELBO's terms at one draw of z (nats), reconstruction from the posterior mean (SSE, SSIM,
-    PSNR), active units; and `measure_samples` with z from N(0, I), and from the fitted prior if
-    there is one.
+    PSNR), active units. Then, with z from N(0, I) and from the fitted prior if there is one, of
+    `SAMPLES` pictures, as many of each label: Fréchet distance to the data on the judge's features,
+    and the class agreement of a conditional model.
     """
     device = next(model.parameters()).device
     judge = load_pretrained("fashion-judge", device)
     result = _reconstruction(model, data, 1000, seed)
     real = metrics.judge_features(judge, data.pixels().to(device))
+    labels = torch.arange(SAMPLES, device=device) % models.N_CLASSES
     for name, fitted in _priors(model).items():
-        result[name] = measure_samples(model, judge, real, seed, fitted)
-    return result
-
-
-def measure_samples(
-    model: VAE, judge: FashionJudge, real: Tensor, seed: int, fitted_prior: bool
-) -> dict[str, float]:
-    """Fréchet distance of `SAMPLES` pictures to features of real ones, on the judge's features.
-
-    With as many pictures of each label; of a conditional model the class agreement, too.
-    """
-    labels = torch.arange(SAMPLES, device=real.device) % models.N_CLASSES
-    features = metrics.judge_features(judge, _draw(model, labels, 1000, seed, fitted_prior))
-    result = {"frechet": metrics.frechet_distance(features, real)}
-    if model.conditional:
-        seen = judge.head(features).argmax(1)
-        result["class_agreement"] = float((seen == labels).float().mean())
+        features = metrics.judge_features(judge, _draw(model, labels, 1000, seed, fitted))
+        result[name] = {"frechet": metrics.frechet_distance(features, real)}
+        if model.conditional:
+            right = judge.head(features).argmax(1) == labels
+            result[name]["class_agreement"] = float(right.float().mean())
     return result
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from torch import nn
 
 from cvae_lib import models
 from cvae_lib.checkpoint import CheckpointError, read_tensors
@@ -18,11 +17,6 @@ from cvae_lib.encoders import ClipTextEncoder, HashingTextEncoder
 from cvae_lib.files import user_path
 
 FOLDER = Path(__file__).parent / "pretrained"
-MODELS = {
-    name: cls
-    for name, cls in vars(models).items()
-    if isinstance(cls, type) and issubclass(cls, nn.Module)
-}
 
 
 def shipped() -> list[str]:
@@ -40,7 +34,7 @@ def record(name: str) -> dict[str, Any]:
 def build(architecture: dict[str, Any]) -> Any:
     """A new model, from the name of its class and the arguments of that."""
     arguments = dict(architecture)
-    return MODELS[arguments.pop("class")](**arguments)
+    return getattr(models, arguments.pop("class"))(**arguments)
 
 
 def load_pretrained(name: str, device: str | torch.device = "cpu") -> Any:
@@ -70,14 +64,12 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Any
         CheckpointError: if the file is damaged, or of a class that is not this library's.
     """
     tensors, metadata = read_tensors(user_path(path))
-    if (name := metadata.get("model")) not in MODELS:
-        raise CheckpointError(f"{path} holds a {name}: only this library's own models are loaded")
     weights = {k.partition(".")[2]: v for k, v in tensors.items() if k.startswith("model.")}
     try:
-        model = build({"class": name, **metadata["architecture"]})
+        model = build({"class": metadata["model"], **metadata["architecture"]})
         model.load_state_dict(weights)
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} does not fit a {name}: {error}") from error
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} does not hold a model of this library: {error}") from error
     return model.to(device).eval()
 
 

@@ -26,6 +26,7 @@ from cvae_lib.pretrained import build
 from cvae_lib.train import History, elbo_objective, fit
 
 SCENES = {"train": 50_000, "valid": 1_000, "test": 4_000}  # pictures behind the shipped models
+TEXT_MODEL = "TextConditionalVAE"
 UNSEEN_SEED = {"train": 1, "valid": 2, "test": 0}
 OBJECTIVES = {"FashionJudge": judge_objective, "SceneJudge": scene_judge_objective}
 
@@ -37,20 +38,15 @@ class Recipe:
     about: str
     architecture: dict[str, Any]  # its class and the arguments of that
     config: TrainConfig
-    prior_width: float | None = None  # of the prior that is fitted in the end; None fits none
-
-    @property
-    def kind(self) -> str:
-        """The name of its class."""
-        return self.architecture["class"]
+    prior_width: float | None = None  # of a prior fitted in the end: benchmarks/prior_width.py
 
     def encoder(self) -> TextEncoder | None:
         """A new encoder of its texts."""
-        return HashingTextEncoder() if self.kind == "TextConditionalVAE" else None
+        return HashingTextEncoder() if self.architecture["class"] == TEXT_MODEL else None
 
     def data(self, split: str, count: int | None = None) -> Any:
         """The images it is trained ("train", "valid") and measured on ("test")."""
-        return pictures(self.kind, split, count, self.encoder())
+        return pictures(self.architecture["class"], split, count, self.encoder())
 
 
 RECIPES = {
@@ -74,11 +70,11 @@ def pictures(
     Garments, or scenes of ``size`` pixels: the second half of those to measure on are of
     combinations that no text model was trained on. Their judge must know what those may not.
     """
-    if kind not in ("TextConditionalVAE", "SceneJudge"):
+    if kind not in (TEXT_MODEL, "SceneJudge"):
         return fashion_mnist(split).first(count)
     count = count or SCENES[split]
     draw = partial(scenes, size=size, encoder=encoder or HashingTextEncoder())
-    if kind == "TextConditionalVAE" and split != "test":
+    if kind == TEXT_MODEL and split != "test":
         return draw(split, count)
     unseen = draw("unseen", count - count // 2, seed=UNSEEN_SEED[split])
     data = joined(draw(split, count // 2), unseen)
@@ -121,7 +117,7 @@ def train_recipe(
     if encoder := recipe.encoder():
         about = about_encoder(encoder) | (about or {})
     options |= {"checkpoint": checkpoint, "about": about}
-    objective = OBJECTIVES.get(recipe.kind, elbo_objective)
+    objective = OBJECTIVES.get(recipe.architecture["class"], elbo_objective)
     history = fit(model, train_set, valid_set, config, objective=objective, **options)
     if recipe.prior_width and not model.prior.fitted:
         together = Processes(next(model.parameters()).device)
