@@ -67,7 +67,7 @@ book: install $(GROUND) ## build the HTML book into _build/html, every warning a
 
 test: install lint ## lint, unit tests with coverage, then every chapter at smoke scale
 	@CVAE_SCALE=smoke OMP_NUM_THREADS=1 $(BIN)/pytest tests -n $(JOBS) --dist loadfile --cov=cvae_lib --cov-report=term --cov-fail-under=90
-	@CVAE_SCALE=smoke $(BIN)/pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 120 $(NOTEBOOKS)
+	@CVAE_SCALE=smoke OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 120 $(NOTEBOOKS)
 
 lint: install spelling ## check style, types and spelling, change nothing
 	@$(BIN)/ruff check --quiet $(SOURCES)

@@ -67,20 +67,3 @@ def content_sha256(tensors: dict[str, Tensor], text: str) -> str:
         digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
         digest.update(tensors[name].flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def difference(key: str, theirs: Any, ours: Any) -> str:
-    """Name the first field in which what a checkpoint says and what is here differ."""
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        fields = [k for k in theirs | ours if theirs.get(k, "absent") != ours.get(k, "absent")]
-        key, theirs, ours = f"{key}'s {fields[0]}", theirs.get(fields[0]), ours.get(fields[0])
-    return f"{key} is {theirs!r}, here it is {ours!r}"
-
-
-def groups_of(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """{"a.b": t} → {"a": {"b": t}}."""
-    groups: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        group, _, rest = name.partition(".")
-        groups.setdefault(group, {})[rest] = tensor
-    return groups

@@ -11,6 +11,12 @@ import torch
 from cvae_lib.checks import real_number, whole_number
 
 COMPILERS = ("default", "reduce-overhead", "max-autotune", "eager")
+CHOICES = {
+    "schedule": ("cosine", "constant"),
+    "precision": (None, "float32", "bfloat16"),
+    "channels_last": (None, False, True),
+    "compile": (None, *COMPILERS),
+}
 
 
 @dataclass(frozen=True)
@@ -29,40 +35,24 @@ class TrainConfig:
     schedule: Literal["cosine", "constant"] = "cosine"  # of the step size, down to 0
     beta: float = 1.0  # weight of the KL term
     beta_warmup: int = 0  # optimizer steps until the KL term has its full weight
-    grad_clip: float | None = None  # largest norm of the gradient
-    ema: float | None = None  # highest decay a step of the averaged weights, which are kept
-    patience: int | None = None  # epochs without a better validation loss before the run stops
     seed: int = 0  # of shuffling, noise and dropout
     precision: Literal["float32", "bfloat16"] | None = None  # of the matrix products
     channels_last: bool | None = None  # memory format of the convolutions
     compile: str | None = None  # a mode of torch.compile; "reduce-overhead" has CUDA graphs
 
     def __post_init__(self) -> None:
-        for name, least in {"epochs": 1, "batch_size": 1, "beta_warmup": 0, "patience": 1}.items():
-            if getattr(self, name) is not None:
-                self._set(name, whole_number(name, getattr(self, name), at_least=least))
-        self._set("seed", whole_number("seed", self.seed, at_least=0, at_most=2**32 - 1))
-        self._set("lr", real_number("lr", self.lr, above=0))
-        self._set("beta", real_number("beta", self.beta, at_least=0))
-        if self.grad_clip is not None:
-            self._set("grad_clip", real_number("grad_clip", self.grad_clip, above=0))
-        if self.ema is not None:
-            self._set("ema", real_number("ema", self.ema, above=0))
-            if self.ema >= 1:
-                raise ValueError(f"ema must be below 1, got {self.ema}")
-        choices = {
-            "schedule": ("cosine", "constant"),
-            "precision": (None, "float32", "bfloat16"),
-            "channels_last": (None, False, True),
-            "compile": (None, *COMPILERS),
-        }
-        for name, known in choices.items():
+        vars(self).update(  # frozen, but for this
+            epochs=whole_number("epochs", self.epochs, at_least=1),
+            batch_size=whole_number("batch_size", self.batch_size, at_least=1),
+            beta_warmup=whole_number("beta_warmup", self.beta_warmup, at_least=0),
+            seed=whole_number("seed", self.seed, at_least=0, at_most=2**32 - 1),
+            lr=real_number("lr", self.lr, above=0),
+            beta=real_number("beta", self.beta, at_least=0),
+        )
+        for name, known in CHOICES.items():
             if (value := getattr(self, name)) not in known:
                 listed = ", ".join(map(repr, known))
                 raise ValueError(f"{name} must be one of {listed}, got {value!r}")
-
-    def _set(self, name: str, value: float) -> None:
-        object.__setattr__(self, name, value)
 
     def resolved(self, device: torch.device) -> TrainConfig:
         """The same with a definite precision and memory format."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-
-T = TypeVar("T")
 
 PATIENCE = timedelta(hours=1)  # with a process that validates or writes
 
@@ -20,13 +18,8 @@ class Processes:
     """This process among those that `accelerate launch` or torchrun started.
 
     Each has the whole model and takes its share of every batch. Process 0, the main one, validates,
-    writes and shows. Alone, nothing here changes anything or costs time.
-
-    Args:
-        device: where this process has its model; of several GPUs, its own.
-
-    Raises:
-        ValueError: if it is another device than the launcher gave to this process.
+    writes and shows. Alone, nothing here changes anything or costs time. ValueError for a
+    ``device`` other than the one that the launcher gave to this process.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -44,10 +37,8 @@ class Processes:
         self.rank, self.count = self.accelerator.process_index, self.accelerator.num_processes
         given = torch.empty(0, device=self.accelerator.device).device
         if torch.empty(0, device=device).device != given:
-            raise ValueError(
-                f"process {self.rank} of {self.count} must have its model on {given}, "
-                f"it is on {device}"
-            )
+            me = f"process {self.rank} of {self.count}"
+            raise ValueError(f"{me} must have its model on {given}, it is on {device}")
 
     @property
     def main(self) -> bool:
@@ -85,24 +76,20 @@ class Processes:
 
     def any(self, flag: bool) -> bool:
         """Whether it is true in any process."""
-        return (
-            flag if self.count == 1 else bool(self.total(torch.tensor(+flag, device=self.device)))
-        )
+        return bool(self.total(torch.tensor(float(flag), device=self.device)))
 
-    def from_main(self, make: Callable[[], T]) -> T:
+    def from_main(self, make: Callable[[], Any]) -> Any:
         """What ``make`` returns in the main process; the others wait for it."""
-        box: list[Any] = [make() if self.main else None]
+        box = [make() if self.main else None]
         if self.count > 1:
             dist.broadcast_object_list(box)
-        result: T = box[0]
-        return result
+        return box[0]
 
     def equalise(self, model: nn.Module) -> None:
         """Give every process the main one's parameters and buffers."""
-        for tensor in model.state_dict().values() if self.count > 1 else ():
-            sent = tensor.contiguous()
-            dist.broadcast(sent, 0)
-            tensor.copy_(sent)
+        if self.count > 1:
+            state = self.from_main(lambda: {k: v.cpu() for k, v in model.state_dict().items()})
+            model.load_state_dict(state)
 
     def seed_step(self, generator: torch.Generator, seed: int, step: int) -> None:
         """Several processes draw noise by seed, step and rank alone: a resumed run draws the same.

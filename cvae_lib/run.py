@@ -1,29 +1,23 @@
-"""The state of a training run: what a checkpoint must hold, and the bookkeeping of its steps."""
+"""The state of a training run: its history, what a checkpoint holds, its steps' bookkeeping."""
 
 from __future__ import annotations
 
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
-from cvae_lib.checkpoint import (
-    CheckpointError,
-    difference,
-    groups_of,
-    read_tensors,
-    write_tensors,
-)
+from cvae_lib import plots
+from cvae_lib.checkpoint import CheckpointError, read_tensors, write_tensors
 from cvae_lib.config import TrainConfig
 from cvae_lib.data.sets import DataSet
 from cvae_lib.distributed import Processes
-from cvae_lib.history import History
 
 # objective(model, x, condition, generator, beta) → {"loss": (B,), any further terms: (B,)}
 Objective = Callable[
@@ -36,6 +30,33 @@ class NonFiniteLossError(ArithmeticError):
     """A loss term became infinite or NaN; the message names step and term."""
 
 
+@dataclass
+class History:
+    """One row an epoch: means over the training and validation images, images/s, seconds.
+
+    ``settings`` has what decides about speed and the last bits of the numbers: "precision",
+    "channels_last", "threads" (None on a GPU) and "device".
+    """
+
+    rows: list[dict[str, float]] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, column: str) -> list[float]:
+        return [row[column] for row in self.rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def last(self) -> dict[str, float]:
+        """The last epoch's row."""
+        return self.rows[-1]
+
+    def plot(self) -> Figure:
+        """Draw each term over the epochs, training beside validation."""
+        return plots.plot_history(self.rows)
+
+
 class Terms(nn.Module):
     """The objective as a module, for what wraps modules: several processes, and torch.compile."""
 
@@ -43,12 +64,12 @@ class Terms(nn.Module):
         super().__init__()
         self.model, self.objective = model, objective
 
-    def forward(self, x: Tensor, condition: Tensor, generator: Any, beta: Tensor) -> Any:
-        return self.objective(self.model, x, condition, generator, beta)
+    def forward(self, *arguments: Any) -> Any:
+        return self.objective(self.model, *arguments)
 
 
 class Run:
-    """The state of a run: what a checkpoint must hold, and the bookkeeping of steps and epochs."""
+    """What a checkpoint must hold of a run, and the bookkeeping of steps and epochs."""
 
     def __init__(
         self,
@@ -59,11 +80,18 @@ class Run:
         objective: Objective,
         about: dict[str, Any],
     ) -> None:
-        _check_inputs(model, train_set, valid_set)
+        if not len(train_set) or not len(valid_set):
+            counts = f"{len(train_set)} and {len(valid_set)}"
+            raise ValueError(f"need images to train and validate on, got {counts}")
+        if any(parameter.dtype == torch.float16 for parameter in model.parameters()):
+            raise ValueError(
+                "the model has float16 weights, too coarse for an optimizer's steps: train "
+                'model.float(), with precision="bfloat16" for speed'
+            )
         self.device = next(model.parameters()).device
-        self.model = unwrapped(model)
         self.config = config = config.resolved(self.device)
-        self.objective = objective
+        self.model, self.objective, self.about = unwrapped(model), objective, about
+        self.train_set, self.valid_set = train_set.to(self.device), valid_set.to(self.device)
         self.processes = Processes(self.device)
         if config.channels_last:
             self.model.to(memory_format=torch.channels_last)
@@ -72,16 +100,11 @@ class Run:
             self.terms = torch.compile(self.terms, backend="eager")
         elif config.compile:
             self.terms = torch.compile(self.terms, mode=config.compile, dynamic=False)
-        self.history = History(
-            settings={
-                "precision": config.precision,
-                "channels_last": config.channels_last,
-                "threads": torch.get_num_threads() if self.device.type == "cpu" else None,
-                "device": self.device.type,
-            }
-        )
-        self.about, self.given = about, (train_set, valid_set)
-        self.train_set, self.valid_set = train_set.to(self.device), valid_set.to(self.device)
+        on_cpu = self.device.type == "cpu"
+        machine: dict[str, Any] = {"precision": config.precision}
+        machine |= {"channels_last": config.channels_last, "device": self.device.type}
+        machine |= {"threads": torch.get_num_threads() if on_cpu else None}
+        self.history = History(settings=machine)
         self.steps_per_epoch = len(self.batches(0))
         self.total_steps = config.epochs * self.steps_per_epoch
         self.noise = torch.Generator(self.device).manual_seed(config.seed)
@@ -91,45 +114,29 @@ class Run:
         self.beta = torch.tensor(config.beta, device=self.device)
         fused = self.device.type in ("cpu", "cuda")
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.lr, fused=fused)
-        self.averaged = AveragedModel(self.model, avg_fn=self._average) if config.ema else None
-        self.best: dict[str, Tensor] = {}
         self.step = 0
-        self.sums: Tensor | None = None  # of the terms over the images of the running epoch
         self.seconds = 0.0  # of the running epoch
         self.names: list[str] = []  # of the terms
-        self.unchecked: list[Tensor] = []  # sums of the terms at the last steps
+        self.sums = torch.zeros(())  # of the terms, over the images of the running epoch
 
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
         """What must agree between a checkpoint and the run that takes it up."""
-        known = [{"images": len(data), "fingerprint": data.fingerprint()} for data in self.given]
+        sets = {"training data": self.train_set, "validation data": self.valid_set}
         return {
             "model": type(self.model).__name__,
             "architecture": getattr(self.model, "architecture", {}),
             "objective": getattr(self.objective, "__qualname__", type(self.objective).__qualname__),
             "config": asdict(self.config),
             "machine": self.history.settings,
-            "training data": known[0],
-            "validation data": known[1],
+            **{k: {"images": len(v), "fingerprint": v.fingerprint()} for k, v in sets.items()},
             **self.about,
         }
-
-    @property
-    def kept(self) -> Any:
-        """The model whose weights are validated and kept."""
-        return self.model if self.averaged is None else self.averaged.module
 
     @property
     def mid_epoch(self) -> bool:
         """Whether the running epoch has steps left."""
         return self.step % self.steps_per_epoch != 0
-
-    @property
-    def stopped_early(self) -> bool:
-        """Whether the validation loss has not improved for `patience` epochs."""
-        if self.config.patience is None or not len(self.history) or self.mid_epoch:
-            return False
-        return self._epochs_since_best() >= self.config.patience
 
     def batches(self, epoch: int) -> list[Tensor]:
         """The shuffled positions of an epoch, by batch: a function of seed and epoch alone."""
@@ -141,58 +148,44 @@ class Run:
         """Count a step that was taken, with the terms of this process's share of its images."""
         precise = torch.float32 if self.device.type == "mps" else torch.float64
         sums = torch.stack([term.detach().sum(dtype=precise) for term in terms.values()])
-        sums = self.processes.total(sums)
-        self.sums = sums if self.sums is None else self.sums + sums
-        self.names = list(terms)
-        self.unchecked.append(sums)
-        self.step += 1
-        if self.averaged is not None:
-            self.averaged.update_parameters(self.model)
-        every = 1 if self.device.type == "cpu" else CHECK_EVERY
-        if len(self.unchecked) >= every or not self.mid_epoch:
-            self._check()
+        self.sums = self.sums.to(self.device) + self.processes.total(sums)
+        self.names, self.step = list(terms), self.step + 1
+        if self.device.type == "cpu" or self.step % CHECK_EVERY == 0 or not self.mid_epoch:
+            self.means()
+
+    def means(self) -> dict[str, float]:
+        """The terms' means over the images of the epoch; NonFiniteLossError if one is no number."""
+        count, epoch = len(self.train_set), 1 + (self.step - 1) // self.steps_per_epoch
+        pairs = zip(self.names, self.sums.tolist(), strict=True)
+        means = {name: total / count for name, total in pairs}
+        return self._finite(means, f"step {self.step}, epoch {epoch}")
 
     def finish_epoch(self, validate: Callable[[], dict[str, float]]) -> dict[str, float]:
         """Let the main process validate, append a row to the history, and return it."""
-        assert self.sums is not None
-        row = {"epoch": float(self.step // self.steps_per_epoch)}
-        for name, total in zip(self.names, self.sums.tolist(), strict=True):
-            row[name] = total / len(self.train_set)
-        for model in (self.model, self.kept):
-            if end_epoch := getattr(model, "end_epoch", None):
-                end_epoch(row)
+        row = {"epoch": float(self.step // self.steps_per_epoch)} | self.means()
+        if end_epoch := getattr(self.model, "end_epoch", None):
+            end_epoch(row)
         valid = self.processes.from_main(validate)
         row |= {f"valid_{name}": value for name, value in valid.items()}
-        if not all(map(math.isfinite, row.values())):
-            raise self._non_finite(row, f"step {self.step}, the end of epoch {row['epoch']:.0f}")
+        self._finite(row, f"step {self.step}, the end of epoch {row['epoch']:.0f}")
         row |= {"images_per_second": len(self.train_set) / max(self.seconds, 1e-9)}
         row |= {"seconds": self.seconds}
         self.history.rows.append(row)
-        self.sums, self.seconds = None, 0.0
-        if self.config.patience is not None and self._epochs_since_best() == 0:
-            self.best = {k: v.clone() for k, v in self.kept.state_dict().items()}
+        self.sums, self.seconds = torch.zeros(()), 0.0
         return row
-
-    def finish(self) -> None:
-        """Give the model the weights to keep, the same in every process."""
-        self.model.load_state_dict(self.best or self.kept.state_dict())
-        self.processes.equalise(self.model)
-        self.model.eval()
 
     def save(self, path: Path) -> None:
         """Write everything a resumed run needs to ``path``."""
-        self._check()
-        groups: dict[str, dict[str, Tensor]] = {"model": self.model.state_dict(), "best": self.best}
-        if self.averaged is not None:
-            groups["averaged"] = self.averaged.module.state_dict()
-        for index, state in self.optimizer.state_dict()["state"].items():
-            groups[f"optimizer.{index}"] = state
-        groups["random"] = {"noise": self.noise.get_state(), "cpu": torch.get_rng_state()}
+        if self.mid_epoch:
+            self.means()
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        for number, parameter in enumerate(self.model.parameters()):
+            for key, value in self.optimizer.state[parameter].items():
+                tensors[f"optimizer.{number}.{key}"] = value
+        tensors |= {"random.noise": self.noise.get_state(), "random.cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
-            groups["random"]["cuda"] = torch.cuda.get_rng_state(self.device)
-        tensors = {f"{group}.{k}": v for group, some in groups.items() for k, v in some.items()}
-        if self.sums is not None:
-            tensors["sums"] = self.sums
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
+        tensors["sums"] = self.sums
         position = {"step": self.step, "seconds": self.seconds, "names": self.names}
         write_tensors(path, tensors, self.identity | position | {"history": self.history.rows})
 
@@ -200,84 +193,49 @@ class Run:
         """Take up the run that wrote ``path``."""
         tensors, metadata = read_tensors(path)
         for key, ours in self.identity.items():
-            if metadata.get(key) != ours:
+            if (theirs := metadata.get(key)) != ours:
                 raise CheckpointError(
-                    f"{path} is of another run: its {difference(key, metadata.get(key), ours)}. "
+                    f"{path} is of another run: its {_difference(key, theirs, ours)}. "
                     "Choose another file, or delete it to start anew"
                 )
-        groups = groups_of(tensors)
+
+        def group(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
         try:
-            self.model.load_state_dict(groups["model"])
-            if self.averaged is not None:
-                self.averaged.module.load_state_dict(groups["averaged"])
-                self.averaged.n_averaged.fill_(metadata["step"])
-            self._restore_optimizer(groups["optimizer"])
-            self.noise.set_state(groups["random"]["noise"])
-            torch.set_rng_state(groups["random"]["cpu"])
+            self.model.load_state_dict(group("model."))
+            for number, parameter in enumerate(self.model.parameters()):
+                for key, value in group(f"optimizer.{number}.").items():
+                    # the fused optimizer wants the weights' memory format
+                    like = parameter if value.shape == parameter.shape else value
+                    kept = torch.empty_like(like, device=self.device, requires_grad=False)
+                    self.optimizer.state[parameter][key] = kept.copy_(value)
+            self.noise.set_state(tensors["random.noise"])
+            torch.set_rng_state(tensors["random.cpu"])
             if self.device.type == "cuda":
-                torch.cuda.set_rng_state(groups["random"]["cuda"], self.device)
-        except (KeyError, IndexError, ValueError, RuntimeError) as error:
+                torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
+        except (KeyError, RuntimeError) as error:
             raise CheckpointError(f"{path} does not fit this model: {error}") from error
-        self.best = groups.get("best", {})
-        self.sums = tensors["sums"].to(self.device) if "sums" in tensors else None
+        self.sums, self.names = tensors["sums"], metadata["names"]
         self.step, self.seconds = metadata["step"], metadata["seconds"]
-        self.names, self.history.rows = metadata["names"], metadata["history"]
+        self.history.rows = metadata["history"]
 
-    def _restore_optimizer(self, tensors: dict[str, Tensor]) -> None:
-        state: dict[int, dict[str, Tensor]] = {}
-        parameters = list(self.model.parameters())
-        for name, tensor in tensors.items():
-            index, key = name.split(".")
-            like = parameters[int(index)]
-            if tensor.shape == like.shape:  # the fused optimizer wants the same memory format
-                tensor = torch.empty_like(like, requires_grad=False).copy_(tensor)
-            state.setdefault(int(index), {})[key] = tensor
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.lr
-
-    def _average(self, average: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
-        """Averaged weights after ``steps`` steps: a decay that rises, so that the start fades."""
-        decay = min(self.config.ema or 0.0, (1 + float(steps)) / (10 + float(steps)))
-        return torch.lerp(current, average, decay)
-
-    def _epochs_since_best(self) -> int:
-        valid = self.history["valid_loss"]
-        return len(valid) - 1 - valid.index(min(valid))
-
-    def _check(self) -> None:
-        """Raise NonFiniteLossError if a term of the last steps is NaN or infinite."""
-        recent, self.unchecked = self.unchecked, []
-        if not recent or (finite := torch.stack(recent).isfinite()).all():
-            return
-        row = int((~finite).any(1).nonzero()[0])
-        step = self.step - len(recent) + row + 1
-        terms = dict(zip(self.names, recent[row].tolist(), strict=True))
-        raise self._non_finite(
-            terms, f"step {step}, epoch {1 + (step - 1) // self.steps_per_epoch}"
-        )
-
-    def _non_finite(self, terms: dict[str, float], when: str) -> NonFiniteLossError:
-        """The error to raise; it names the term that spoilt the loss rather than the loss."""
+    def _finite(self, terms: dict[str, float], when: str) -> dict[str, float]:
+        """``terms``, if all are numbers; the error names what spoilt the loss before the loss."""
         bad = [name for name, value in terms.items() if not math.isfinite(value)]
-        name = next((name for name in bad if not name.endswith("loss")), bad[0])
-        return NonFiniteLossError(
-            f"{name} became {terms[name]} at {when}: try a smaller lr than {self.config.lr:g}, "
-            "or grad_clip=1.0"
-        )
+        if bad:
+            name = next((name for name in bad if not name.endswith("loss")), bad[0])
+            remedy = f"try a smaller lr than {self.config.lr:g}"
+            raise NonFiniteLossError(f"{name} became {terms[name]} at {when}: {remedy}")
+        return terms
 
 
-def _check_inputs(model: nn.Module, train_set: DataSet, valid_set: DataSet) -> None:
-    if not len(train_set) or not len(valid_set):
-        raise ValueError(
-            f"need images to train and validate on, got {len(train_set)} and {len(valid_set)}"
-        )
-    if any(parameter.dtype == torch.float16 for parameter in model.parameters()):
-        raise ValueError(
-            "the model has float16 weights, too coarse for an optimizer's steps: train "
-            'model.float(), with precision="bfloat16" for speed'
-        )
+def _difference(key: str, theirs: Any, ours: Any) -> str:
+    """Name the first field in which what a checkpoint says and what is here differ."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        fields = [k for k in theirs | ours if theirs.get(k, "absent") != ours.get(k, "absent")]
+        key, theirs, ours = f"{key}'s {fields[0]}", theirs.get(fields[0]), ours.get(fields[0])
+    return f"{key} is {theirs!r}, here it is {ours!r}"
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

@@ -21,8 +21,7 @@ from cvae_lib.checks import evaluating
 from cvae_lib.config import TrainConfig
 from cvae_lib.data.sets import DataSet, to_unit
 from cvae_lib.files import user_path
-from cvae_lib.history import History
-from cvae_lib.run import NonFiniteLossError, Objective, Run
+from cvae_lib.run import History, NonFiniteLossError, Objective, Run
 
 __all__ = [
     "History",
@@ -33,6 +32,9 @@ __all__ = [
     "evaluate",
     "fit",
 ]
+
+
+OnEpoch = Callable[[dict[str, float]], None]  # is given the finished row of the history
 
 
 def elbo_objective(
@@ -63,10 +65,10 @@ def fit(
     checkpoint: str | Path | None = None,
     resume: bool = True,
     progress: bool = False,
-    on_epoch: Callable[[dict[str, float]], None] | None = None,
+    on_epoch: OnEpoch | None = None,
     about: dict[str, Any] | None = None,
 ) -> History:
-    """Train ``model`` in place on the device it is on; leave it in eval mode.
+    """Train ``model`` in place on the device it is on; leave it in eval mode; return the history.
 
     Under `accelerate launch` or torchrun the processes share the work: each calls ``fit`` with the
     same arguments, on its own GPU. The gradient is that of the whole batch, however many they are;
@@ -83,9 +85,6 @@ def fit(
         on_epoch: called with each finished row of the history, in the main process.
         about: more to keep in the checkpoint (JSON), and to agree with what it holds.
 
-    Returns:
-        The history, also of the epochs before a resumption.
-
     Raises:
         NonFiniteLossError: a term became NaN or infinite; the checkpoint is the last good one.
         CheckpointError: the checkpoint is damaged, or of another model, configuration, precision,
@@ -95,42 +94,23 @@ def fit(
     path = None if checkpoint is None else user_path(checkpoint)
     if path and path.is_dir():
         raise CheckpointError(f"checkpoint {path} is a folder: name a file in it")
-    with _own_randomness(config.seed):
+    # Dropout's randomness is not the caller's; a seed equal to the noise's would give its numbers.
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(config.seed + 2**32)
         run = Run(model, train_set, valid_set, config, objective, about or {})
         if path and run.processes.from_main(lambda: resume and path.exists()):
             run.restore(path)
-        _train(run, path, progress, on_epoch)
-    run.finish()
+        shown = progress and run.processes.main
+        bar = tqdm(total=run.total_steps, initial=run.step, disable=not shown, unit="step")
+        with bar, _interruptible() as interrupted:
+            while run.step < run.total_steps:
+                _train_epoch(run, bar, interrupted)
+                _end_epoch(run, bar, path, on_epoch)
+                if run.processes.any(interrupted.is_set()):
+                    raise KeyboardInterrupt
+    run.processes.equalise(run.model)
+    run.model.eval()
     return run.history
-
-
-def _train(
-    run: Run,
-    path: Path | None,
-    progress: bool,
-    on_epoch: Callable[[dict[str, float]], None] | None,
-) -> None:
-    """Train the epochs that are left; write a checkpoint after each and on Ctrl-C."""
-    together, shown = run.processes, progress and run.processes.main
-
-    def validate() -> dict[str, float]:
-        beta, seed = run.config.beta, run.config.seed
-        return evaluate(run.kept, run.valid_set, run.objective, beta=beta, seed=seed)
-
-    bar = tqdm(total=run.total_steps, initial=run.step, disable=not shown, unit="step")
-    with bar, _interruptible() as interrupted:
-        while run.step < run.total_steps and not run.stopped_early:
-            _train_epoch(run, bar, interrupted)
-            if not run.mid_epoch:
-                row = run.finish_epoch(validate)
-                rate = f"{row['images_per_second']:,.0f}"
-                bar.set_postfix({"loss": f"{row['valid_loss']:.2f}", "images/s": rate})
-                if on_epoch and together.main:
-                    on_epoch(row)
-            if path:
-                together.from_main(lambda: run.save(path))
-            if together.any(interrupted.is_set()):
-                raise KeyboardInterrupt
 
 
 def _train_epoch(run: Run, bar: tqdm, interrupted: threading.Event) -> None:
@@ -151,8 +131,6 @@ def _train_epoch(run: Run, bar: tqdm, interrupted: threading.Event) -> None:
                 terms = run.terms(to_unit(images), condition, run.generator, run.beta)
             # DistributedDataParallel averages the gradients of the processes
             (terms["loss"].sum() * (together.count / len(batch))).backward()
-            if config.grad_clip is not None:
-                nn.utils.clip_grad_norm_(run.model.parameters(), config.grad_clip)
             run.optimizer.step()
             run.note(terms)
             now = time.perf_counter()
@@ -161,6 +139,19 @@ def _train_epoch(run: Run, bar: tqdm, interrupted: threading.Event) -> None:
             agreed = together.count == 1 or run.step % 10 == 0  # several ask each other
             if agreed and run.mid_epoch and together.any(interrupted.is_set()):
                 break
+
+
+def _end_epoch(run: Run, bar: tqdm, path: Path | None, on_epoch: OnEpoch | None) -> None:
+    """Validate after an epoch that was not interrupted, tell of it, and write a checkpoint."""
+    if not run.mid_epoch:
+        sets, how = (run.model, run.valid_set, run.objective), run.config
+        row = run.finish_epoch(lambda: evaluate(*sets, beta=how.beta, seed=how.seed))
+        rate = f"{row['images_per_second']:,.0f}"
+        bar.set_postfix({"loss": f"{row['valid_loss']:.2f}", "images/s": rate})
+        if on_epoch and run.processes.main:
+            on_epoch(row)
+    if path:
+        run.processes.from_main(lambda: run.save(path))
 
 
 @torch.no_grad()
@@ -197,32 +188,20 @@ def evaluate(
 
 
 @contextlib.contextmanager
-def _own_randomness(seed: int) -> Iterator[None]:
-    """Seed the global random state, which dropout draws from; afterwards it is the caller's again.
-
-    Not with the seed of the noise: equal seeds give equal numbers.
-    """
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed + 2**32)
-        yield
-
-
-@contextlib.contextmanager
 def _interruptible() -> Iterator[threading.Event]:
     """Turn the first Ctrl-C into an event, so that a step is never torn; a second one acts."""
-    interrupted = threading.Event()
-    previous = signal.getsignal(signal.SIGINT)
+    interrupted, previous = threading.Event(), signal.getsignal(signal.SIGINT)
     in_main_thread = threading.current_thread() is threading.main_thread()
-    if not in_main_thread or previous in (signal.SIG_IGN, None):  # not ours to change
-        yield interrupted
-        return
+    ours = in_main_thread and previous not in (signal.SIG_IGN, None)  # else not ours to change
 
     def note(signum: int, frame: Any) -> None:
         interrupted.set()
         signal.signal(signal.SIGINT, previous)
 
-    signal.signal(signal.SIGINT, note)
+    if ours:
+        signal.signal(signal.SIGINT, note)
     try:
         yield interrupted
     finally:
-        signal.signal(signal.SIGINT, previous)
+        if ours:
+            signal.signal(signal.SIGINT, previous)

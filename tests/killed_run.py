@@ -13,9 +13,7 @@ from cvae_lib.models import ConcatConditionalVAE
 from cvae_lib.train import TrainConfig, fit
 
 # 4 steps an epoch and everything that has a state
-CONFIG = TrainConfig(
-    epochs=10, batch_size=72, seed=3, ema=0.9, patience=9, beta_warmup=20, grad_clip=5.0
-)
+CONFIG = TrainConfig(epochs=10, batch_size=72, seed=3, beta_warmup=20)
 
 
 def garments() -> tuple[ImageSet, ImageSet]:

@@ -75,9 +75,8 @@ def test_bfloat16_learns_as_float32(tiny: Sets) -> None:
 
 
 @pytest.mark.usefixtures("exactly")
-@pytest.mark.parametrize("ema", [None, 0.9])
-def test_a_resumed_run_ends_bit_for_bit_alike(tiny: Sets, tmp_path: Path, ema: Any) -> None:
-    config = TrainConfig(epochs=4, batch_size=72, seed=3, ema=ema, beta_warmup=10, grad_clip=5.0)
+def test_a_resumed_run_ends_bit_for_bit_alike(tiny: Sets, tmp_path: Path) -> None:
+    config = TrainConfig(epochs=4, batch_size=72, seed=3, beta_warmup=10)
     path = tmp_path / "run.safetensors"
 
     def run(**options: Any) -> dict[str, torch.Tensor]:

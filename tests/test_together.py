@@ -107,10 +107,6 @@ def test_ctrl_c_in_one_process_stops_both_and_the_run_goes_on(told: list[dict[st
         assert_equal(*told[rank]["weights"])
 
 
-def test_both_run_out_of_patience(told: list[dict[str, Any]]) -> None:
-    assert [each["patient"] for each in told] == [2, 2]
-
-
 def test_a_model_on_another_device_than_the_launcher_gave_is_refused(
     told: list[dict[str, Any]],
 ) -> None:
