@@ -1,17 +1,25 @@
-"""What every experiment's script shares: its description, its command line, its missing runs."""
+"""What the scripts share: an experiment's description, command line, missing runs and records."""
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
+import subprocess
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+import cvae_lib
 from cvae_lib import metrics, records
-from cvae_lib.records import library_commit
+from cvae_lib.data.sets import DataSet
+from cvae_lib.files import write_atomically
+from cvae_lib.train import History, TrainConfig, fit
 
 Columns = dict[str, str]  # a heading → where its number stands in a record, levels joined by "."
 
@@ -52,9 +60,81 @@ def run_missing(
     for experiment, arm, seed in jobs:
         name = f"{arm}-{seed}"
         if again or not (records.FOLDER / experiment / f"{name}.json").exists():
-            result = run(arm, seed)
-            records.write_run(experiment, name, result)
+            result = {"arm": arm, "seed": seed, **run(arm, seed)}
+            write_run(experiment, name, result)
             print(name, result["metrics"], flush=True)
+
+
+def trained(
+    experiment: str,
+    arm: str,
+    model: nn.Module,
+    sets: tuple[DataSet, DataSet],
+    config: TrainConfig,
+    again: bool,
+) -> History:
+    """`fit` with a checkpoint in runs/, which the same code takes up unless ``again``."""
+    checkpoint = Path("runs") / experiment / f"{arm}-{config.seed}.safetensors"
+    about = {"library_commit": library_commit()}
+    train, valid = sets
+    return fit(model, train, valid, config, checkpoint=checkpoint, resume=not again, about=about)
+
+
+def write_run(experiment: str, run: str, result: dict[str, Any]) -> None:
+    """Keep what a run measured in ``cvae_lib/records``."""
+    write_json(records.FOLDER / experiment / f"{run}.json", result)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    write_atomically(path, text.encode())
+
+
+def origin() -> dict[str, str]:
+    """What every record says of the code and the machine."""
+    return {
+        "library_commit": library_commit(),
+        "hardware": records.hardware(),
+        "torch": torch.__version__,
+    }
+
+
+def provenance(config: TrainConfig, history: History) -> dict[str, Any]:
+    """What every record of a training says, beside what it measured."""
+    rows = [{k: v for k, v in row.items() if k != "images_per_second"} for row in history.rows]
+    return {
+        "config": asdict(config),
+        "machine": history.settings,
+        "history": rows,
+        "seconds": sum(history["seconds"]),
+        **origin(),
+    }
+
+
+def library_commit() -> str:
+    """The commit the library was run from; "… with changes"; "unknown" outside a checkout."""
+
+    def git(*words: str) -> str:
+        folder = Path(cvae_lib.__file__).parent
+        found = subprocess.run(["git", *words], cwd=folder, capture_output=True, check=True)
+        return found.stdout.decode().strip()
+
+    try:
+        changes = git("status", "--porcelain", "--", "*.py", "recipes.json", "../benchmarks/*.py")
+        return git("rev-parse", "HEAD") + (" with changes" if changes else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def halve(model: nn.Module) -> tuple[bytes, str]:
+    """Round the weights of ``model`` to float16; return them as a safetensors file, its SHA-256."""
+    halves = {
+        name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
+        for name, value in model.state_dict().items()
+    }
+    model.load_state_dict(halves)
+    content = safetensors.torch.save(halves)
+    return content, hashlib.sha256(content).hexdigest()
 
 
 def closeness(pairs: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
@@ -64,11 +144,6 @@ def closeness(pairs: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
     ]
     ssim, sse = torch.cat(parts, 1).double().mean(1).tolist()
     return {"ssim": ssim, "sse_per_pixel": sse}
-
-
-def commit() -> dict[str, str]:
-    """What a checkpoint must say to be taken up: that it is of this code."""
-    return {"library_commit": library_commit()}
 
 
 def seed_by_seed(experiment: str, seeds: dict[str, range]) -> Iterable[tuple[str, str, int]]:

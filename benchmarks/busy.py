@@ -20,10 +20,8 @@ from pathlib import Path
 
 import arms
 
-from cvae_lib import records
 from cvae_lib.data import fashion_mnist
 from cvae_lib.models import ConcatConditionalVAE
-from cvae_lib.records import hardware, library_commit
 from cvae_lib.train import TrainConfig, fit
 
 LOADS = (0, 1, 2)  # other programs that compute
@@ -79,7 +77,6 @@ def main(images: int, repeats: int, record: bool) -> None:
     started = time.perf_counter()
     turns = [{arm: in_child(arm, images) for arm in ARMS} for _ in range(repeats)]
     seconds = (time.perf_counter() - started) / len(ARMS)
-    told = {"seconds": seconds, "hardware": hardware(), "library_commit": library_commit()}
     for arm in ARMS:
         metrics = {
             f"beside_{load}": statistics.median(turn[arm][place] for turn in turns)
@@ -87,7 +84,8 @@ def main(images: int, repeats: int, record: bool) -> None:
         }
         print(f"{arm:12}", *(f"{name} {value:7,.0f}" for name, value in metrics.items()))
         if record:
-            records.write_run("busy", arm, {"arm": arm, "metrics": metrics, **told})
+            told = {"arm": arm, "metrics": metrics, "seconds": seconds}
+            arms.write_run("busy", arm, told | arms.origin())
 
 
 if __name__ == "__main__":

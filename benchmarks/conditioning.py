@@ -12,31 +12,27 @@ run; every run is kept. One thread a run. Records: cvae_lib/records/conditioning
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import arms
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from cvae_lib import metrics, models
 from cvae_lib.data import ImageSet, fashion_mnist
 from cvae_lib.evaluation import measure_garments
+from cvae_lib.files import write_atomically
 from cvae_lib.latent import encode_set
 from cvae_lib.models import VAE
 from cvae_lib.models.conditioning import Add, Embed, Sizes
-from cvae_lib.pretrained import load_pretrained
-from cvae_lib.records import provenance
-from cvae_lib.train import TrainConfig, fit
+from cvae_lib.train import TrainConfig
 
 EXPERIMENT = "conditioning"
 EPOCHS = 10
 PROBE_IMAGES = 10_000  # training images whose latents the probes learn from
 SMALL = 0.02  # standard deviation of a small embedding's initial values
-WEIGHTS = Path("runs") / EXPERIMENT
 
 
 class HiddenAdd(Add):
@@ -137,28 +133,20 @@ def build(arm: str, seed: int) -> VAE:
 
 
 def run(
-    arm: str, seed: int, train: ImageSet, valid: ImageSet, test: ImageSet, resume: bool = True
+    arm: str, seed: int, train: ImageSet, valid: ImageSet, test: ImageSet, again: bool
 ) -> dict[str, Any]:
     """Train and measure one model; its weights go to runs/, what it measured is returned."""
     config = TrainConfig(epochs=EPOCHS, schedule="constant", seed=seed, precision="float32")
     model = build(arm, seed)
-    checkpoint = WEIGHTS / f"{arm}-{seed}.checkpoint"
-    history = fit(
-        model, train, valid, config, checkpoint=checkpoint, resume=resume, about=arms.commit()
-    )
-    halves = {k: v.half().contiguous() for k, v in model.state_dict().items()}
-    content = safetensors.torch.save(halves)
-    (WEIGHTS / f"{arm}-{seed}.safetensors").write_bytes(content)
-    model.load_state_dict(halves)
+    history = arms.trained(EXPERIMENT, arm, model, (train, valid), config, again)
+    content, sha256 = arms.halve(model)
+    write_atomically(Path("runs") / EXPERIMENT / f"{arm}-{seed}-float16.safetensors", content)
     return {
-        "arm": arm,
-        "seed": seed,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "metrics": measure_garments(model, test, load_pretrained("fashion-judge"), seed)
-        | probes(model, train, test),
+        "metrics": measure_garments(model, test, seed) | probes(model, train, test),
         "data": {"train_sha256": train.sha256(), "test_sha256": test.sha256()},
-        "weights_sha256": hashlib.sha256(content).hexdigest(),
-        **provenance(config, history),
+        "weights_sha256": sha256,
+        **arms.provenance(config, history),
     }
 
 
@@ -172,11 +160,8 @@ def probes(model: VAE, train: ImageSet, test: ImageSet) -> dict[str, float]:
 
 def main(names: list[str], again: bool = False) -> None:
     train, valid, test = (fashion_mnist(split) for split in ("train", "valid", "test"))
-    WEIGHTS.mkdir(parents=True, exist_ok=True)
     jobs = arms.seed_by_seed(EXPERIMENT, {name: ARMS[name][1] for name in names})
-    arms.run_missing(
-        jobs, lambda arm, seed: run(arm, seed, train, valid, test, resume=not again), again
-    )
+    arms.run_missing(jobs, lambda arm, seed: run(arm, seed, train, valid, test, again), again)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ python benchmarks/gpu.py {tests,speed,text} OUT [--smoke]   # writes OUT/PART.js
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import sys
@@ -15,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from arms import origin, write_json
 from article import LEARNING_RATE, ArticleConcat, article_epoch, article_loader, copy_by_shape
 
 from cvae_lib.data import CaptionedSet, fashion_mnist
 from cvae_lib.data.sets import DataSet
 from cvae_lib.models import ConcatConditionalVAE, TextConditionalVAE
-from cvae_lib.records import hardware, library_commit
 from cvae_lib.train import TrainConfig, evaluate, fit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,9 +48,9 @@ TEXT = {64: (512, 2048, 128), 128: (256, 1024, 64), 256: (128, 512, 32)}  # pixe
 
 def write(out: Path, part: str, told: dict[str, Any]) -> None:
     """OUT/PART.json: the machine and the commit, then what was measured."""
-    about = {"hardware": hardware(), "torch": torch.__version__, "cuda": torch.version.cuda}
-    about |= {"library_commit": os.environ.get("COMMIT") or library_commit()}
-    (out / f"{part}.json").write_text(json.dumps(about | told, indent=1) + "\n", encoding="utf-8")
+    about = origin() | {"cuda": torch.version.cuda}
+    about["library_commit"] = os.environ.get("COMMIT") or about["library_commit"]
+    write_json(out / f"{part}.json", about | told)
 
 
 class Outcomes:

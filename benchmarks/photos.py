@@ -24,8 +24,7 @@ import torch
 from cvae_lib.data import CaptionedSet, coco_captions, to_unit
 from cvae_lib.encoders import HashingTextEncoder
 from cvae_lib.models import TextConditionalVAE
-from cvae_lib.records import provenance
-from cvae_lib.train import TrainConfig, fit
+from cvae_lib.train import TrainConfig
 
 EXPERIMENT = "photos"
 WIDTH = 16  # channels of the first stage; the article has 32
@@ -84,9 +83,7 @@ EXPERIMENTS = {
 }
 
 
-def run(
-    photos: CaptionedSet, split: str, name: str, seed: int, resume: bool = True
-) -> dict[str, Any]:
+def run(photos: CaptionedSet, split: str, name: str, seed: int, again: bool) -> dict[str, Any]:
     """Train on four fifths of the photos; measure on both parts."""
     arm = ARMS[name]
     fifth = np.arange(len(photos)) % 5 == 4
@@ -96,13 +93,8 @@ def run(
         arm.image_size, arm.latent_dim, conditioning=arm.conditioning, width=WIDTH
     )
     config = TrainConfig(epochs=EPOCHS, batch_size=BATCH_SIZE, seed=seed, precision=arm.precision)
-    checkpoint = Path("runs") / EXPERIMENT / f"{name}-{seed}.safetensors"
-    history = fit(
-        model, known, new, config, checkpoint=checkpoint, resume=resume, about=arms.commit()
-    )
+    history = arms.trained(EXPERIMENT, name, model, (known, new), config, again)
     return {
-        "arm": name,
-        "seed": seed,
         "architecture": model.architecture,
         "metrics": {"known": rebuilt(model, known), "new": rebuilt(model, new)},
         "data": {
@@ -111,7 +103,7 @@ def run(
             "new_images": len(new),
             "sha256": photos.sha256(),
         },
-        **provenance(config, history),
+        **arms.provenance(config, history),
     }
 
 
@@ -129,7 +121,7 @@ def main(names: list[str], root: Path | None, split: str, again: bool = False) -
     jobs = arms.seed_by_seed(EXPERIMENT, {name: ARMS[name].seeds for name in names})
     arms.run_missing(
         jobs,
-        lambda name, seed: run(photos[ARMS[name].image_size], split, name, seed, not again),
+        lambda name, seed: run(photos[ARMS[name].image_size], split, name, seed, again),
         again,
     )
 

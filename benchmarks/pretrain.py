@@ -9,22 +9,19 @@ weights to publish, and a checkpoint of another commit is not taken up.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
+import arms
 from arms import Columns
 from torch import nn
 
 from cvae_lib.data.sets import about_encoder
 from cvae_lib.files import write_atomically
-from cvae_lib.pretrained import FOLDER
+from cvae_lib.pretrained import FOLDER, text_encoder
 from cvae_lib.recipes import RECIPES, recipe_of, train_recipe
-from cvae_lib.records import library_commit, provenance
 from cvae_lib.train import History
 
 REBUILT: Columns = {
@@ -153,19 +150,15 @@ def publish(
     if not re.fullmatch("[0-9a-f]{40}", commit):
         raise ValueError(f"weights of {commit!r} are not published: commit first, then train")
     recipe, (train_set, test_set) = recipe_of(name), data
-    halves = {
-        k: (v.half() if v.is_floating_point() else v).cpu().contiguous()
-        for k, v in model.state_dict().items()
-    }
-    content = safetensors.torch.save(halves)
-    model.load_state_dict(halves)
+    content, sha256 = arms.halve(model)
+    encoder = text_encoder(recipe.encoder) if recipe.encoder else None
     written = {
         "model": name,
         "about": recipe.about,
         "architecture": {"class": type(model).__name__, **getattr(model, "architecture", {})},
         "parameters": sum(p.numel() for p in model.parameters()),
-        "weights_sha256": hashlib.sha256(content).hexdigest(),
-        **(about_encoder(recipe.encoder()) if recipe.encoder else {}),
+        "weights_sha256": sha256,
+        **(about_encoder(encoder) if encoder else {}),
         "prior_width": recipe.prior_width,
         "data": {
             "train_images": len(train_set),
@@ -173,21 +166,20 @@ def publish(
             "test_images": len(test_set),
             "test_sha256": test_set.sha256(),
         },
-        "metrics": recipe.measure(model, test_set),
-        **provenance(recipe.config, history),
+        "metrics": recipe.kind.measure(model, test_set),
+        **arms.provenance(recipe.config, history),
         "library_commit": commit,
     }
     write_atomically(folder / f"{name}.safetensors", content)
-    text = json.dumps(written, indent=1, ensure_ascii=False) + "\n"
-    write_atomically(folder / f"{name}.json", text.encode())
+    arms.write_json(folder / f"{name}.json", written)
     return written
 
 
 def main(names: list[str]) -> None:
-    commit = library_commit()
+    commit = arms.library_commit()
     for name in names or list(RECIPES):
         recipe = recipe_of(name)
-        train, valid, test = (recipe.data(split) for split in ("train", "valid", "test"))
+        train, valid, test = (recipe.kind.data(split) for split in ("train", "valid", "test"))
         model, history = train_recipe(
             name,
             train,

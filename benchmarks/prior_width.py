@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import arms
 
-from cvae_lib import metrics, records
+from cvae_lib import metrics
 from cvae_lib.data import fashion_mnist
-from cvae_lib.evaluation import measure_samples
+from cvae_lib.evaluation import measure_garments
 from cvae_lib.latent import fit_prior
 from cvae_lib.pretrained import load_pretrained
-from cvae_lib.records import library_commit
 
 MODEL = "fashion-concat-sigma"
 WIDTHS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
@@ -38,22 +37,19 @@ EXPERIMENTS = {
 def main() -> None:
     model, judge = load_pretrained(MODEL), load_pretrained("fashion-judge")
     train, valid = (fashion_mnist(split) for split in ("train", "valid"))
-    pixels = valid.pixels()
-    real = metrics.judge_features(judge, pixels)
-    target = metrics.class_agreement(judge, pixels, valid.labels)
+    target = metrics.class_agreement(judge, valid.pixels(), valid.labels)
     print(f"real validation images: agreement {target:.4f}")
     rows = []
     fit_prior(model, train)
     scale = model.prior.scale.clone()
     for width in WIDTHS:
         model.prior.scale.copy_(width * scale)
-        rows.append({"width": width, **measure_samples(model, judge, real, 0, fitted_prior=True)})
+        rows.append({"width": width, **measure_garments(model, valid)["fitted_prior"]})
         print(rows[-1], flush=True)
     chosen = max(row["width"] for row in rows if row["class_agreement"] >= target)
     print(f"chosen width: {chosen}")
     result = {"model": MODEL, "real_agreement": target, "rows": rows, "chosen": chosen}
-    result |= {"library_commit": library_commit()}
-    records.write_run("prior-width", MODEL, result)
+    arms.write_run("prior-width", MODEL, result | arms.origin())
 
 
 if __name__ == "__main__":

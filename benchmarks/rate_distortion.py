@@ -25,7 +25,6 @@ from cvae_lib import losses, metrics
 from cvae_lib.data import ImageSet, fashion_mnist
 from cvae_lib.models import VAE
 from cvae_lib.pretrained import load_pretrained
-from cvae_lib.records import provenance
 from cvae_lib.train import History, Objective, TrainConfig, fit
 
 EPOCHS = 5
@@ -163,7 +162,7 @@ def run_beta(beta: float, seed: int, data: tuple[ImageSet, ...]) -> dict[str, An
     model = VAE()
     config = TrainConfig(epochs=EPOCHS, beta=beta, seed=seed, precision="float32")
     history = fit(model, data[0], data[1], config)
-    return {"beta": beta, **describe(seed, config, data, history, measure_beta(model, data[2]))}
+    return {"beta": beta, **describe(config, data, history, measure_beta(model, data[2]))}
 
 
 @torch.no_grad()
@@ -193,7 +192,7 @@ def run_collapse(arm: str, seed: int, data: tuple[ImageSet, ...]) -> dict[str, A
     config = TrainConfig(epochs=EPOCHS, beta_warmup=warmup, seed=seed, precision="float32")
     history = fit(model, data[0], data[1], config, objective=free_objective(free_nats))
     measured = measure_collapse(model, data[2])
-    return {"free_nats": free_nats, **describe(seed, config, data, history, measured)}
+    return {"free_nats": free_nats, **describe(config, data, history, measured)}
 
 
 @torch.no_grad()
@@ -239,18 +238,13 @@ def measure_collapse(model: VAE, test: ImageSet) -> dict[str, Any]:
 
 
 def describe(
-    seed: int,
-    config: TrainConfig,
-    data: tuple[ImageSet, ...],
-    history: History,
-    measured: dict[str, Any],
+    config: TrainConfig, data: tuple[ImageSet, ...], history: History, measured: dict[str, Any]
 ) -> dict[str, Any]:
     """The record of a run."""
     return {
-        "seed": seed,
         "metrics": measured,
         "data": {"train_sha256": data[0].sha256(), "test_sha256": data[2].sha256()},
-        **provenance(config, history),
+        **arms.provenance(config, history),
     }
 
 
@@ -260,9 +254,7 @@ def main(names: list[str], again: bool = False) -> None:
     betas = {f"beta-{beta:g}": beta for beta in BETAS}
 
     def run(arm: str, seed: int) -> dict[str, Any]:
-        if arm in betas:
-            return {"arm": arm, **run_beta(betas[arm], seed, data)}
-        return {"arm": arm, **run_collapse(arm, seed, data)}
+        return run_beta(betas[arm], seed, data) if arm in betas else run_collapse(arm, seed, data)
 
     jobs = [
         ("rate-distortion" if name in betas else "collapse", name, seed)

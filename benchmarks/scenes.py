@@ -15,7 +15,6 @@ scenes that no arm was chosen by. One thread a run. Records: cvae_lib/records/sc
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import arms
@@ -26,9 +25,7 @@ from cvae_lib.encoders import HashingTextEncoder
 from cvae_lib.evaluation import measure_scenes
 from cvae_lib.latent import fit_text_prior
 from cvae_lib.models import TextConditionalVAE
-from cvae_lib.pretrained import load_pretrained
-from cvae_lib.records import provenance
-from cvae_lib.train import TrainConfig, fit
+from cvae_lib.train import TrainConfig
 
 EXPERIMENT = "scenes"
 WIDTH = 16  # channels of the first stage; the article has 32
@@ -96,8 +93,8 @@ EXPERIMENTS = {
 }
 
 
-def run(name: str, seed: int, resume: bool = True) -> dict[str, Any]:
-    """Train and measure one model; its checkpoint goes to runs/, what it measured is returned."""
+def run(name: str, seed: int, again: bool) -> dict[str, Any]:
+    """Train and measure one model."""
     arm, size = ARMS[name], ARMS[name].image_size
     encoder = HashingTextEncoder()
     train = scenes("train", arm.train_images, size, encoder=encoder)
@@ -112,33 +109,28 @@ def run(name: str, seed: int, resume: bool = True) -> dict[str, Any]:
         seed=seed,
         precision="float32",
     )
-    checkpoint = Path("runs") / EXPERIMENT / f"{name}-{seed}.safetensors"
-    history = fit(
-        model, train, valid, config, checkpoint=checkpoint, resume=resume, about=arms.commit()
-    )
+    history = arms.trained(EXPERIMENT, name, model, (train, valid), config, again)
     fit_text_prior(model, train, seed=seed)
     test = joined(
         scenes("test", TEST_IMAGES, size, encoder=encoder),
         scenes("unseen", UNSEEN_IMAGES, size, encoder=encoder),
     )
     return {
-        "arm": name,
-        "seed": seed,
         "architecture": model.architecture,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "metrics": measure_scenes(model, test, load_pretrained("scenes-judge"), seed),
+        "metrics": measure_scenes(model, test, seed),
         "data": {
             "train_images": len(train),
             "train_sha256": train.sha256(),
             "test_sha256": test.sha256(),
         },
-        **provenance(config, history),
+        **arms.provenance(config, history),
     }
 
 
 def main(names: list[str], again: bool = False) -> None:
     jobs = arms.seed_by_seed(EXPERIMENT, {name: ARMS[name].seeds for name in names})
-    arms.run_missing(jobs, lambda name, seed: run(name, seed, resume=not again), again)
+    arms.run_missing(jobs, lambda name, seed: run(name, seed, again), again)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,8 @@ import arms
 import numpy as np
 import torch
 
-from cvae_lib import metrics, records
+from cvae_lib import metrics
 from cvae_lib.data import coco_images, to_unit
-from cvae_lib.records import library_commit
 
 SIZES = (64, 128, 256)
 SIDES = (1, 2, 4, 8, 16, 32)
@@ -52,9 +51,8 @@ def main(root: Path | None, split: str) -> None:
             close = arms.closeness((x, metrics.thumbnail(x, side)) for x in batches)
             rows.append({"size": size, "side": side, **close})
             print(rows[-1], flush=True)
-    source = f"{len(found.images)} photos of COCO {split}"
-    result = {"source": source, "rows": rows, "library_commit": library_commit()}
-    records.write_run("thumbnails", split, result)
+    result = {"source": f"{len(found.images)} photos of COCO {split}", "rows": rows}
+    arms.write_run("thumbnails", split, result | arms.origin())
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ a device.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from dataclasses import asdict
@@ -28,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from arms import origin, write_json
 from article import (
     LEARNING_RATE,
     ArticleConcat,
@@ -39,7 +39,6 @@ from article import (
 from cvae_lib.config import COMPILERS
 from cvae_lib.data import ImageSet, fashion_mnist
 from cvae_lib.models import ConcatConditionalVAE
-from cvae_lib.records import hardware, library_commit
 from cvae_lib.train import TrainConfig, evaluate, fit
 
 
@@ -142,10 +141,7 @@ def main() -> None:
         for name in ([chosen.device] if chosen.device else available)
     }
     if chosen.json:
-        about = {"hardware": hardware(), "torch": torch.__version__}
-        about |= {"library_commit": library_commit()}
-        content = json.dumps(about | {"devices": measured}, indent=1)
-        chosen.json.write_text(content + "\n", encoding="utf-8")
+        write_json(chosen.json, origin() | {"devices": measured})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The shipped models: their weights, the records of their runs; and the models of checkpoints."""
+"""Models with their weights: the shipped ones and their run records, and those of checkpoints."""
 
 from __future__ import annotations
 
@@ -13,21 +13,11 @@ from torch import nn
 
 from cvae_lib import models
 from cvae_lib.checkpoint import CheckpointError, read_tensors
+from cvae_lib.data.sets import TextEncoder
+from cvae_lib.encoders import ClipTextEncoder, HashingTextEncoder
 from cvae_lib.files import user_path
 
 FOLDER = Path(__file__).parent / "pretrained"
-MODELS: dict[str, type[nn.Module]] = {
-    cls.__name__: cls
-    for cls in (
-        models.VAE,
-        models.ConcatConditionalVAE,
-        models.AdditiveConditionalVAE,
-        models.FilmConditionalVAE,
-        models.TextConditionalVAE,
-        models.FashionJudge,
-        models.SceneJudge,
-    )
-}
 
 
 def shipped() -> list[str]:
@@ -36,14 +26,19 @@ def shipped() -> list[str]:
 
 
 def record(name: str) -> dict[str, Any]:
-    """Return the run record of a shipped model: data, configuration, hardware, metrics.
-
-    Raises:
-        ValueError: for an unknown name; the message lists the known ones.
-    """
+    """Return a shipped model's run record: data, settings, metrics; ValueError lists the names."""
     if name not in shipped():
         raise ValueError(f"no model {name!r}: choose one of {', '.join(shipped())}")
     return json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
+
+
+def build(architecture: dict[str, Any]) -> Any:
+    """A new model, from the name of its class and the arguments of that; ValueError for others."""
+    arguments = dict(architecture)
+    found = vars(models).get(name := arguments.pop("class"))
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise ValueError(f"{name!r} is no model of this library")
+    return found(**arguments)
 
 
 def load_pretrained(name: str, device: str | torch.device = "cpu") -> Any:
@@ -61,35 +56,64 @@ def load_pretrained(name: str, device: str | torch.device = "cpu") -> Any:
             f"{path} is not the file of its record: SHA-256 {found[:12]}…, expected "
             f"{run['weights_sha256'][:12]}…. Re-install the package"
         )
-    architecture = dict(run["architecture"])
-    model = MODELS[architecture.pop("class")](**architecture)
+    model = build(run["architecture"])
     model.load_state_dict(safetensors.torch.load(content))
     return model.to(device).eval()
 
 
-def load_checkpoint(
-    path: str | Path, device: str | torch.device = "cpu", model: nn.Module | None = None
-) -> Any:
+def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Any:
     """Return the model that `fit` or `train_recipe` checkpointed at ``path``, in eval mode.
 
-    Args:
-        model: takes the weights; needed for a class that is not this library's.
-
     Raises:
-        CheckpointError: if the file is damaged, or of a class that is neither ours nor given.
+        CheckpointError: if the file is damaged, or of a class that is not this library's.
     """
     tensors, metadata = read_tensors(user_path(path))
-    name = str(metadata.get("model"))
-    if model is None and name not in MODELS:
-        raise CheckpointError(
-            f"{path} holds a {name}, which is not this library's: give load_checkpoint a new one "
-            f"as model=; ours are {', '.join(MODELS)}"
-        )
-    prefix = "model."
-    weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    weights = {k.partition(".")[2]: v for k, v in tensors.items() if k.startswith("model.")}
     try:
-        model = model or MODELS[name](**metadata["architecture"])
+        model = build({"class": metadata["model"], **metadata["architecture"]})
         model.load_state_dict(weights)
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} does not fit a {name}: {error}") from error
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} does not hold a model of this library: {error}") from error
     return model.to(device).eval()
+
+
+def load(
+    name: str, device: str | torch.device = "cpu"
+) -> tuple[Any, TextEncoder | None, dict[str, Any] | None]:
+    """Return a shipped model or that of a checkpoint, its texts' encoder, and a shipped one's run.
+
+    Raises:
+        ValueError: if there is neither a model nor a file of that name.
+        CheckpointError: if the file is no checkpoint, or its text encoder is not to be had.
+    """
+    if name in shipped():
+        run = record(name)
+        return load_pretrained(name, device), _encoder_of(name, run), run
+    if not (path := user_path(name)).is_file():
+        known = ", ".join(shipped())
+        raise ValueError(f"no model and no file {name!r}: choose one of {known}, or a checkpoint")
+    model, encoder = load_checkpoint(path, device), _encoder_of(name, read_tensors(path)[1])
+    if encoder is None and isinstance(model, models.TextConditionalVAE):
+        raise CheckpointError(f"{name} does not say which text encoder it was trained with")
+    return model, encoder, None
+
+
+def text_encoder(name: str, dim: int = 512, device: str | torch.device = "cpu") -> TextEncoder:
+    """The text encoder "hashing", with vectors of ``dim`` numbers, or "clip", on ``device``."""
+    if name not in ("hashing", "clip"):
+        raise ValueError(f"no text encoder {name!r}: choose hashing or clip")
+    return HashingTextEncoder(dim) if name == "hashing" else ClipTextEncoder(device=device)
+
+
+def _encoder_of(name: str, about: dict[str, Any]) -> TextEncoder | None:
+    """The encoder that a record or a checkpoint of the model ``name`` says it was trained with."""
+    if not (wanted := about.get("text_encoder")):
+        return None
+    encoder = text_encoder(wanted["name"], wanted["dim"])
+    if encoder.fingerprint != wanted["fingerprint"]:
+        raise CheckpointError(
+            f"{name} was trained with the encoder {encoder.name} of SHA-256 "
+            f"{wanted['fingerprint'][:12]}…, here it is {encoder.fingerprint[:12]}…: name CLIP's "
+            "right weights in $CVAE_CLIP_WEIGHTS, or train the model anew"
+        )
+    return encoder

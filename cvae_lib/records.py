@@ -7,17 +7,11 @@ import math
 import platform
 import re
 import statistics
-import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-
-from cvae_lib.config import TrainConfig
-from cvae_lib.files import write_atomically
-from cvae_lib.run import History
 
 FOLDER = Path(__file__).parent / "records"
 
@@ -66,45 +60,6 @@ def runs(experiment: str) -> list[dict[str, Any]]:
         raise ValueError(f"no experiment {experiment!r}: choose one of {', '.join(experiments())}")
     paths = sorted((FOLDER / experiment).glob("*.json"))
     return [{"run": path.stem, **json.loads(path.read_text("utf-8"))} for path in paths]
-
-
-def write_run(experiment: str, run: str, result: dict[str, Any]) -> Path:
-    """Keep what a run measured; return the file."""
-    path = FOLDER / experiment / f"{run}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
-    write_atomically(path, text.encode())
-    return path
-
-
-def provenance(config: TrainConfig, history: History) -> dict[str, Any]:
-    """What every record says of its run, beside what it measured."""
-    rows = [{k: v for k, v in row.items() if k != "images_per_second"} for row in history.rows]
-    return {
-        "config": asdict(config),
-        "machine": history.settings,
-        "history": rows,
-        "seconds": sum(history["seconds"]),
-        "library_commit": library_commit(),
-        "hardware": hardware(),
-        "torch": torch.__version__,
-    }
-
-
-def library_commit() -> str:
-    """The commit this library was run from; "… with changes"; "unknown" outside a checkout."""
-
-    def git(*words: str) -> str:
-        found = subprocess.run(
-            ["git", *words], cwd=FOLDER, capture_output=True, text=True, check=True
-        )
-        return found.stdout.strip()
-
-    try:
-        changes = git("status", "--porcelain", "--", "../*.py", "../../benchmarks/*.py")
-        return git("rev-parse", "HEAD") + (" with changes" if changes else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def hardware() -> str:

@@ -16,7 +16,6 @@ from typing import Any
 
 import chapter_times
 import pytest
-import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 PATHS = sorted((ROOT / "book").glob("[0-9]*.ipynb"))
@@ -135,10 +134,9 @@ def test_a_chapter_can_be_read_in_one_sitting(chapter: Chapter) -> None:
 
 
 def test_the_table_of_contents_counts_up() -> None:
-    parts = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]
-    files = [entry["file"] for part in parts for entry in part["chapters"]]
-    numbers = [int(n) for name in files for n in re.findall(r"^book/(\d\d)_", name)]
-    assert numbers == sorted(set(numbers))
+    toc = (ROOT / "_toc.yml").read_text(encoding="utf-8")
+    numbers = re.findall(r"file: book/(\d\d)_", toc)
+    assert numbers == sorted({chapter.number for chapter in chapters()})
     titles = Counter(re.findall(r"^# (.*)$", chapter.text, re.M)[0] for chapter in chapters())
     assert max(titles.values()) == 1, f"a title stands twice: {titles.most_common(1)}"
 
@@ -193,41 +191,40 @@ def test_questions_have_options_that_explain_themselves(chapter: Chapter) -> Non
     assert len(places) > 1, f"{chapter.path.name}: the right option is always number {places}"
 
 
-def gates(chapter: Chapter) -> Iterator[tuple[str, str, str]]:
-    """(kind, label, cell id) of each gate; kind "code" for each code cell with content."""
-    pattern = re.compile(
-        r"^```\{(exercise-start|exercise-end|solution-start|solution-end)\}(.*)\n((?::.*\n)*)```$",
-        re.M,
-    )
+def statements(cell: dict[str, Any]) -> list[ast.stmt]:
+    """What a code cell executes, magic commands left out."""
+    return ast.parse(re.sub(r"^(\s*)%.*", r"\1pass", cell["source"], flags=re.M)).body
+
+
+GATE = re.compile(r"^```\{((?:exercise|solution)-(?:start|end))\}(.*)\n((?::.*\n)*)```$", re.M)
+
+
+def gates(chapter: Chapter) -> Iterator[str]:
+    """The kind and the label of each gate; "code" for each code cell with content."""
     for cell in chapter.cells:
+        where = chapter.where(cell)
         if cell["cell_type"] == "code":
-            if ast.parse(re.sub(r"^(\s*)%.*", r"\1pass", cell["source"], flags=re.M)).body:
-                yield "code", "", cell["id"]
+            yield from ["code"] * bool(statements(cell))
             continue
+        found = list(GATE.finditer(cell["source"]))
         fences = len(re.findall(r"^```\{(?:exercise|solution)", cell["source"], re.M))
-        found = list(pattern.finditer(cell["source"]))
-        assert len(found) == fences, f"{chapter.where(cell)}: a gate is not closed"
-        for match in found:
-            kind, argument, options = match[1], match[2].strip(), match[3]
-            label = re.search(r"^:label: (\S+)$", options, re.M)
+        assert len(found) == fences, f"{where}: a gate is not closed"
+        for kind, argument, options in (match.groups() for match in found):
+            label = "".join(re.findall(r"^:label: (\S+)$", options, re.M))
             if kind == "exercise-start":
-                assert argument, f"{chapter.where(cell)}: an exercise without a title"
+                assert argument.strip(), f"{where}: an exercise without a title"
             if kind == "solution-start":
-                assert ":class: dropdown" in options, f"{chapter.where(cell)} does not fold"
-                assert label and label[1] == argument.replace("ex-", "sol-", 1), (
-                    f"{chapter.where(cell)}: the solution of {argument} has another label"
+                assert ":class: dropdown" in options, f"{where} does not fold"
+                exercise = argument.strip()
+                assert label == exercise.replace("ex-", "sol-", 1), (
+                    f"{where}: the solution of {exercise} has another label"
                 )
-            yield (
-                kind,
-                argument if kind == "solution-start" else label[1] if label else "",
-                cell["id"],
-            )
+                label = exercise
+            yield f"{kind} {label}".strip()
 
 
 def test_exercises_have_executed_solutions(chapter: Chapter) -> None:
-    found = list(gates(chapter))
-    first = next(i for i, (kind, _, _) in enumerate(found) if kind != "code")
-    flow = " ".join(f"{kind} {label}".strip() for kind, label, _ in found[first:])
+    flow = " ".join(gates(chapter))
     count = flow.count("exercise-start")
     assert 3 <= count <= 5, f"{chapter.path.name} has {count} exercises, not 3 to 5"
     for k in range(1, count + 1):
@@ -255,16 +252,10 @@ def figures(chapter: Chapter) -> dict[str, dict[str, Any]]:
     return found
 
 
-def shows_figure(source: str) -> bool:
+def shows_figure(cell: dict[str, Any]) -> bool:
     """Whether a cell ends in a figure: by name, or by a call that makes one."""
-    body = ast.parse(re.sub(r"^(\s*)%.*", r"\1pass", source, flags=re.M)).body
-    if not body or not isinstance(body[-1], ast.Expr):
-        return False
-    value = body[-1].value
-    if isinstance(value, ast.Call):
-        name = ast.unparse(value.func).split(".")[-1]
-        return name.startswith(("plot", "draw"))
-    return isinstance(value, ast.Name) and value.id.startswith("fig")
+    last = [ast.unparse(statement) for statement in statements(cell)][-1:]
+    return any(re.match(r"fig\w*$|([\w.]+\.)?(plot|draw)\w*\(", line) for line in last)
 
 
 def test_figures_have_name_caption_and_alt_text(chapter: Chapter) -> None:
@@ -277,7 +268,7 @@ def test_figures_have_name_caption_and_alt_text(chapter: Chapter) -> None:
         assert len(alt) >= 40, f"{where}: alt text that says what is seen, not {alt!r}"
         assert alt != shown["figure"]["caption"], f"{where}: alt text and caption are the same"
     for cell in chapter.of_type("code"):
-        if shows_figure(cell["source"]):
+        if shows_figure(cell):
             assert cell in named.values(), f"{chapter.where(cell)} shows a figure without a name"
 
 

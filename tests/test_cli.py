@@ -10,7 +10,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ Captured = pytest.CaptureFixture[str]
 TINY = ["--epochs", "1", "--images", "1000", "--batch-size", "100", "--device", "cpu"]
 TEXT = ["train", "text", "--size", "16", "--latent", "8", "--width", "4", "--epochs", "1"]
 TEXT += ["--batch-size", "32", "--device", "cpu"]
+SLOW = ("fashion-judge", "scenes-judge", "scenes-film")
 
 
 @pytest.fixture(autouse=True)
@@ -42,36 +42,20 @@ def _small_world(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the checkpoints of this module are."""
-    return tmp_path_factory.mktemp("checkpoints")
-
-
-@pytest.fixture(scope="module")
-def trained(folder: Path) -> str:
-    """A model with a fitted prior, trained for a moment on the command line."""
-    path = str(folder / "sigma.safetensors")
-    assert main(["train", "fashion-concat-sigma", "--out", path, *TINY]) == 0
-    return path
-
-
-@pytest.fixture(scope="module")
-def text_model(folder: Path) -> str:
-    """A text model of one's own, trained for a moment on the command line."""
-    path = str(folder / "text.safetensors")
-    assert main([*TEXT, "--scenes", "100", "--out", path]) == 0
-    return path
-
-
-@pytest.fixture(scope="module")
-def checkpoints(folder: Path, trained: str, text_model: str) -> dict[str, str]:
-    """A checkpoint of each kind of model, by its name."""
-    made = {"fashion-concat-sigma": trained, "text": text_model}
-    for name in ("fashion-judge", "scenes-judge", "scenes-film"):
-        made[name] = str(folder / f"{name}.safetensors")
-        recipe = RECIPES[name]
-        config = replace(recipe.config, epochs=1, batch_size=20)
-        sets = recipe.data("train", 40), recipe.data("valid", 10)
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A checkpoint of each kind of model, trained for a moment, by its name."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    commands = {
+        "sigma": ["train", "fashion-concat-sigma", *TINY],
+        "text": [*TEXT, "--scenes", "100"],
+        "no text": [*TEXT, "--scenes", "40", "--conditioning", "none"],
+    }
+    made = {name: str(folder / f"{name}.safetensors") for name in (*commands, *SLOW)}
+    for name, command in commands.items():
+        assert main([*command, "--out", made[name]]) == 0
+    for name in SLOW:  # to validate on the command line
+        config = replace(RECIPES[name].config, epochs=1, batch_size=20)
+        sets = (RECIPES[name].kind.data(*split) for split in (("train", 40), ("valid", 10)))
         recipes.train_recipe(name, *sets, config=config, checkpoint=made[name])
     return made
 
@@ -91,21 +75,17 @@ def one_line(capsys: Captured) -> str:
     ("arguments", "commands"),
     [([], "train sample evaluate data info"), (["data"], "coco scenes")],
 )
-def test_alone_it_shows_the_commands(arguments: list[str], commands: str, capsys: Captured) -> None:
+def test_alone_it_shows_the_commands_and_each_helps_with_examples(
+    arguments: list[str], commands: str, capsys: Captured
+) -> None:
     assert main(arguments) == main([*arguments, "--help"]) == 0
     out, err = capsys.readouterr()
     for command in commands.split():
         assert len(re.findall(rf"^\W+{command} ", out, re.M)) == 2, command
-    assert err == ""
-
-
-@pytest.mark.parametrize(
-    "command", ["train", "sample", "evaluate", "data", "data coco", "data scenes", "info"]
-)
-def test_each_command_helps_with_examples(command: str, capsys: Captured) -> None:
-    assert main([*command.split(), "--help"]) == 0
-    out, err = capsys.readouterr()
-    assert "Examples:" in out and f"python -m cvae_lib {command}" in out and err == ""
+        assert main([*arguments, command, "--help"]) == 0
+        helped, err = capsys.readouterr()
+        example = " ".join(["python -m cvae_lib", *arguments, command])
+        assert "Examples:" in helped and example in helped and err == ""
 
 
 def test_the_help_of_train_names_every_recipe(capsys: Captured) -> None:
@@ -122,34 +102,27 @@ def test_the_help_of_train_names_every_recipe(capsys: Captured) -> None:
     [
         ("train fashion-gan", "no model 'fashion-gan': choose one of fashion-judge, "),
         ("train fashion-vae --epochs 0", "epochs must be at least 1, got 0"),
-        ("train fashion-vae --batch-size -2", "batch_size must be at least 1, got -2"),
-        ("train fashion-vae --lr 0", "lr must be finite and above 0, got 0.0"),
         ("train fashion-vae --seed -1", "seed must be at least 0, got -1"),
         ("train fashion-vae --images 0", "Invalid value for '--images'"),
         ("train fashion-vae --out .", "cannot write .: --out must name a file in a folder"),
         ("train fashion-vae --out ~no-such-user/x", "want a path without ~"),
         ("train fashion-vae --out taken/x.safetensors", "taken"),
         ("train fashion-vae --device abacus", "no device 'abacus' here"),
-        ("train fashion-vae --device meta", "no device 'meta' here"),
         ("train fashion-vae --cheese", "No such option: --cheese"),
         ("train fashion-vae --size 64", "--size is an option of train text, not of train fashion"),
         ("train fashion-concat-sigma --images 60", "needs at least 1,000 training images"),
         ("train", "Missing argument 'name'"),
         ("train text", "train text needs either --scenes COUNT or --coco FOLDER"),
-        ("train text --scenes 9 --coco .", "needs either --scenes COUNT or --coco FOLDER"),
         ("train text --scenes 0", "Invalid value for '--scenes'"),
         ("train text --scenes 9 --size 48", "image_size must be 16, 32, 64"),
         ("train text --scenes 9 --conditioning hope", "unknown conditioning 'hope'"),
-        ("train text --scenes 9 --likelihood fair", "unknown likelihood 'fair'"),
         ("train text --scenes 9 --encoder ear", "no text encoder 'ear': choose hashing"),
         ("train text --scenes 9 --precision float8", "precision must be one of None"),
         ("train text --coco nowhere", "captions_val2017.json does not exist"),
         ("evaluate fashion-gan", "no model and no file 'fashion-gan'"),
-        ("evaluate fashion-judge --data /nowhere", "No such option: --data"),
         ("evaluate fashion-judge --images -1", "Invalid value for '--images'"),
         ("dance", "No such command 'dance'"),
         ("data dance", "No such command 'dance'"),
-        ("data coco --root /nowhere", "captions_val2017.json does not exist"),
         ("data coco --root /nowhere --size 0", "must be at least 1, got 0"),
         ("data coco --download test2017", "no split 'test2017' to download"),
         ("data scenes", "Missing option '--out'"),
@@ -168,8 +141,9 @@ def test_mistakes_are_one_line(
 
 
 def test_sample_writes_a_row_for_each_garment(
-    trained: str, tmp_path: Path, capsys: Captured
+    checkpoints: dict[str, str], tmp_path: Path, capsys: Captured
 ) -> None:
+    trained = checkpoints["sigma"]
     out = tmp_path / "new folder" / "picture.png"
     text = "two hoodies and a handbag"
     assert main(["sample", text, "--out", str(out), "--model", trained, "--n", "3"]) == 0
@@ -186,13 +160,14 @@ def test_sample_writes_a_row_for_each_garment(
     assert torch.equal(drawn, expected[1, 2, 0].mul(255).round().byte())
 
 
-def test_sample_depends_on_seed_and_temperature(trained: str, tmp_path: Path) -> None:
-    files = [tmp_path / f"{i}.png" for i in range(4)]
-    options = [[], [], ["--seed", "1"], ["--temperature", "0.5"]]
-    for file, chosen in zip(files, options, strict=True):
-        assert main(["sample", "boots", "--out", str(file), "--model", trained, *chosen]) == 0
-    first, again, other_seed, cooler = (file.read_bytes() for file in files)
-    assert first == again and len({first, other_seed, cooler}) == 3
+def test_sample_depends_on_seed_and_temperature(
+    checkpoints: dict[str, str], tmp_path: Path
+) -> None:
+    drawn, model, file = [], checkpoints["sigma"], tmp_path / "x.png"
+    for chosen in ([], [], ["--seed", "1"], ["--temperature", "0.5"]):
+        assert main(["sample", "boots", "--out", str(file), "--model", model, *chosen]) == 0
+        drawn.append(file.read_bytes())
+    assert drawn[0] == drawn[1] and len(set(drawn)) == 3
 
 
 @pytest.mark.parametrize(
@@ -200,25 +175,16 @@ def test_sample_depends_on_seed_and_temperature(trained: str, tmp_path: Path) ->
     [
         ({"text": "a fast car"}, "no garment word in 'a fast car'; known words include"),
         ({"text": ""}, "is empty"),
-        ({"text": "连衣裙"}, "no garment word"),
-        ({"text": "dress " * 20_000}, "text has 120000 characters"),
         ({"--n": "0"}, "Invalid value for '--n'"),
-        ({"--n": "101"}, "Invalid value for '--n'"),
-        ({"--n": "many"}, "Invalid value for '--n'"),
         ({"--temperature": "-1"}, "temperature must be at least 0 and finite, got -1.0"),
-        ({"--temperature": "nan"}, "temperature must be at least 0 and finite, got nan"),
         ({"--seed": "-1"}, "Invalid value for '--seed'"),
         ({"--model": "fashion-gan"}, "no model and no file 'fashion-gan': choose one of"),
         ({"--model": "{tmp}/gone.safetensors"}, "gone.safetensors': choose one of"),
-        (
-            {"--model": "{tmp}/half.safetensors"},
-            "half.safetensors is no checkpoint of this library",
-        ),
+        ({"--model": "{tmp}/half.safetensors"}, "half.safetensors is no checkpoint of this libr"),
         ({"--model": "{tmp}/mine.pt"}, "mine.pt is no checkpoint of this library"),
-        ({"--model": "{tmp}"}, "is a folder"),
+        ({"--model": "{tmp}"}, "no model and no file '{tmp}'"),
         ({"--model": "~no-such-user/x"}, "want a path without ~"),
         ({"--model": "fashion-vae"}, "VAE takes no label"),
-        ({"--model": "{fashion-judge}"}, "FashionJudge takes no label"),
         ({"--model": "{scenes-judge}"}, "SceneJudge takes no label"),
         ({"--out": "{tmp}/picture.jpg"}, "--out must be a file name that ends in .png"),
         ({"--out": "{tmp}/folder.png"}, "cannot write {tmp}/folder.png (Is a directory)"),
@@ -233,7 +199,7 @@ def test_mistakes_of_sample_are_one_line(
     tmp_path: Path,
     capsys: Captured,
 ) -> None:
-    trained = checkpoints["fashion-concat-sigma"]
+    trained = checkpoints["sigma"]
     content = Path(trained).read_bytes()
     (tmp_path / "half.safetensors").write_bytes(content[: len(content) // 2])
     torch.save({"weight": torch.ones(2)}, tmp_path / "mine.pt")
@@ -248,7 +214,9 @@ def test_mistakes_of_sample_are_one_line(
     assert not (tmp_path / "picture.png").exists()
 
 
-@pytest.mark.parametrize("name", ["scenes-film", "fashion-concat", "{scenes-film}", "{text}"])
+@pytest.mark.parametrize(
+    "name", ["scenes-film", "fashion-concat", "{scenes-film}", "{text}", "{no text}"]
+)
 def test_shipped_models_and_checkpoints_are_sampled_alike(
     name: str, checkpoints: dict[str, str], tmp_path: Path, capsys: Captured
 ) -> None:
@@ -267,17 +235,15 @@ def test_words_that_a_model_has_never_read_are_named(tmp_path: Path, capsys: Cap
 
 
 def test_a_path_may_begin_with_a_tilde(
-    trained: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoints: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "m").write_bytes(Path(trained).read_bytes())
+    (tmp_path / "m").write_bytes(Path(checkpoints["sigma"]).read_bytes())
     assert main(["sample", "a dress", "--model", "~/m", "--out", "~/x.png"]) == 0
     assert main([*TEXT, "--scenes", "9", "--out", "~/text"]) == 0
     assert main(["data", "scenes", "--count", "3", "--size", "16", "--out", "~/scenes"]) == 0
-    assert main(["evaluate", "~/nothing"]) == 2
-    names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"m", "x.png", "text", "scenes"}
+    assert {path.name for path in tmp_path.iterdir()} == {"m", "x.png", "text", "scenes"}
 
 
 # Train.
@@ -300,17 +266,12 @@ def test_train_tells_and_goes_on(tmp_path: Path, capsys: Captured) -> None:
     assert main([*command, "--seed", "1"]) == 2
     err = capsys.readouterr().err
     assert "its config's seed is 0, here it is 1" in err and "Traceback" not in err
-    assert main([*command, "--seed", "1", "--no-resume"]) == 0
+    assert main([*command, "--seed", "1", "--no-resume", "--progress"]) == 0
+    out, err = capsys.readouterr()
+    assert "images/s=" in err and "epoch 1 of 1" not in out
     assert path.read_bytes() != content
     model = load_checkpoint(path)
     assert model.prior.mean.any() and not model.training  # else sample would draw from N(0, I)
-
-
-def test_train_shows_a_bar_on_request(tmp_path: Path, capsys: Captured) -> None:
-    path = str(tmp_path / "vae.safetensors")
-    assert main(["train", "fashion-vae", "--out", path, *TINY, "--progress"]) == 0
-    out, err = capsys.readouterr()
-    assert "images/s=" in err and "epoch 1 of 1" not in out
 
 
 @pytest.mark.parametrize(
@@ -318,6 +279,7 @@ def test_train_shows_a_bar_on_request(tmp_path: Path, capsys: Captured) -> None:
     [
         (NonFiniteLossError("kl became nan\nat step 7"), 1, "cvae: kl became nan at step 7\n"),
         (OSError(28, "No space left"), 2, "cvae: [Errno 28] No space left\n"),
+        (ImportError("`clip` is not openai-clip"), 2, "cvae: `clip` is not openai-clip\n"),
         (KeyboardInterrupt(), 130, "cvae: interrupted before there was anything to keep\n"),
         (RuntimeError("a bug"), None, ""),
     ],
@@ -347,24 +309,20 @@ def test_what_ends_a_training_is_told_and_our_own_mistakes_are_not_hidden(
 
 
 def test_any_sentence_draws_a_row_of_colour_pictures(
-    text_model: str, tmp_path: Path, capsys: Captured
+    checkpoints: dict[str, str], tmp_path: Path, capsys: Captured
 ) -> None:
-    files = [tmp_path / f"{i}.png" for i in range(3)]
-    texts = ["a red circle above a blue square", "a red circle above a blue square", "stars"]
-    for file, text in zip(files, texts, strict=True):
-        command = ["sample", text, "--model", text_model, "--out", str(file), "--n", "3"]
-        assert main(command) == 0
-    assert "“stars” → 3 pictures in" in capsys.readouterr().out
-    first, again, other = (file.read_bytes() for file in files)
-    assert first == again != other
-    image = Image.open(files[0])
+    text_model, path = checkpoints["text"], tmp_path / "x.png"
+    text = "a red circle above a blue square"
+    assert main(["sample", text, "--model", text_model, "--out", str(path), "--n", "3"]) == 0
+    assert f"“{text}” → 3 pictures in" in capsys.readouterr().out
+    image = Image.open(path)
     assert image.mode == "RGB" and image.size == (8 * (3 * 17 + 1), 8 * (17 + 1))
     pixels = np.asarray(image)[::8, ::8]
     assert (pixels[0] == 255).all() and (pixels[:, 17] == 255).all()
-    text = HashingTextEncoder()([texts[0]]).expand(3, -1)
     model = load_checkpoint(text_model)
     assert model.conditioning == "film" and not model.training
-    expected = model.sample(text, torch.Generator().manual_seed(0))
+    vector = HashingTextEncoder()([text]).expand(3, -1)
+    expected = model.sample(vector, torch.Generator().manual_seed(0))
     drawn = torch.tensor(pixels[1:17, 35:51]).permute(2, 0, 1)
     assert torch.equal(drawn, expected[2].mul(255).round().byte())
 
@@ -391,8 +349,9 @@ def test_train_text_on_a_coco_folder_and_goes_on(tmp_path: Path, capsys: Capture
 
 
 def test_a_text_model_is_not_sampled_with_another_encoder(
-    text_model: str, tmp_path: Path, capsys: Captured
+    checkpoints: dict[str, str], tmp_path: Path, capsys: Captured
 ) -> None:
+    text_model = checkpoints["text"]
     tensors, metadata = read_tensors(Path(text_model))
     path, out = tmp_path / "other.safetensors", tmp_path / "x.png"
     for changed, reason in (
@@ -406,30 +365,13 @@ def test_a_text_model_is_not_sampled_with_another_encoder(
     assert "has no word" in one_line(capsys)
 
 
-def test_a_text_model_without_text_draws_too(tmp_path: Path) -> None:
-    path, out = str(tmp_path / "none.safetensors"), tmp_path / "x.png"
-    assert main([*TEXT, "--scenes", "40", "--conditioning", "none", "--out", path]) == 0
-    assert main(["sample", "whatever", "--model", path, "--out", str(out)]) == 0
-    assert Image.open(out).mode == "RGB"
-
-
-def test_another_package_called_clip_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Captured
-) -> None:
-    monkeypatch.setitem(sys.modules, "clip", ModuleType("clip"))
-    out = str(tmp_path / "x")
-    assert main([*TEXT, "--scenes", "9", "--encoder", "clip", "--out", out]) == 2
-    err = capsys.readouterr().err
-    assert err.startswith("cvae: `clip` is not openai-clip") and err.count("\n") == 1
-
-
 # Evaluate, data, info.
 
 
 @pytest.mark.parametrize(
     ("name", "metrics"),
     [
-        ("fashion-concat-sigma", ["sse", "frechet, fitted prior", "class_agreement, fitted prior"]),
+        ("sigma", ["sse", "frechet, fitted prior", "class_agreement, fitted prior"]),
         ("fashion-judge", ["accuracy"]),
         ("scenes-judge", ["colour", "all"]),
         ("scenes-film", ["ssim", "one_all, fitted prior", "frechet, standard prior"]),
@@ -439,19 +381,16 @@ def test_another_package_called_clip_is_one_line(
 def test_shipped_models_and_checkpoints_are_measured_alike(
     name: str, metrics: list[str], checkpoints: dict[str, str], capsys: Captured
 ) -> None:
-    for model in {checkpoints[name], checkpoints[name] if name == "text" else name}:
+    shipped = {"text": checkpoints["text"], "sigma": "fashion-concat-sigma"}.get(name, name)
+    for model in {checkpoints[name], shipped}:
         assert main(["evaluate", model, "--images", "20"]) == 0
         out = capsys.readouterr().out
         for metric in metrics:
             assert re.search(rf"│ {metric} +│ +-?\d+\.\d{{4}} +│", out), metric
-
-
-def test_evaluate_compares_a_shipped_model_with_its_record(capsys: Captured) -> None:
-    assert main(["evaluate", "fashion-judge", "--images", "100"]) == 0
-    out = capsys.readouterr().out
-    recorded = pretrained.record("fashion-judge")["metrics"]["accuracy"]
-    assert re.search(rf"│ accuracy +│ 0\.\d+ +│ {recorded:.4f} +│", out)
-    assert "other images than the 10,000 of the record" in out
+        if model == "fashion-judge":
+            accuracy = pretrained.record(model)["metrics"]["accuracy"]
+            assert re.search(rf"│ accuracy +│ \d\.\d+ +│ {accuracy:.4f} +│", out)
+            assert "other images than the 10,000 of the record" in out
 
 
 def test_data_coco_prepares_and_counts(
@@ -492,18 +431,15 @@ def test_data_coco_downloads(
     assert f"val2014 is in {tmp_path}: photos in val2014" in capsys.readouterr().out
 
 
-def test_info_shows_the_machine_and_the_models(capsys: Captured) -> None:
-    assert main(["info"]) == 0
-    out = capsys.readouterr().out
-    for word in (__version__, torch.__version__, "scale cpu", "shipped", "fashion-judge"):
-        assert word in out, word
-    accuracy = pretrained.record("fashion-judge")["metrics"]["accuracy"]
-    assert f"accuracy {accuracy:.4g}" in out and "no record" not in out
-
-
-def test_info_without_models_and_with_a_bad_scale(
+def test_info_shows_the_machine_and_the_models(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
+    assert main(["info"]) == 0
+    out = capsys.readouterr().out
+    accuracy = f"accuracy {pretrained.record('fashion-judge')['metrics']['accuracy']:.4g}"
+    for word in (__version__, torch.__version__, "scale cpu", "shipped", "fashion-judge", accuracy):
+        assert word in out, word
+    assert "no record" not in out
     monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
     assert main(["info"]) == 0
     out = capsys.readouterr().out

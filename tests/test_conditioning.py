@@ -76,7 +76,7 @@ def test_a_run_is_recorded_and_not_repeated(
     monkeypatch.setattr(conditioning, "EPOCHS", 1)
     monkeypatch.setattr(conditioning, "PROBE_IMAGES", 300)
     monkeypatch.setattr(conditioning, "ARMS", {"concat": (ConcatConditionalVAE, range(1))})
-    monkeypatch.setattr(conditioning, "WEIGHTS", tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(evaluation, "SAMPLES", 100)
     monkeypatch.setattr(records, "FOLDER", tmp_path / "records")
     conditioning.main(["concat"])
@@ -108,7 +108,7 @@ def test_budgets_and_data_are_equal() -> None:
 
 
 def test_the_record_of_the_shipped_run_is_that_of_its_weights() -> None:
-    """test_pretrained computes these metrics again from the weights."""
+    """test_pretrained computes its bound again from the weights."""
     (run,) = (run for run in records.runs("conditioning") if run["run"] == "film-0")
     shipped = record("fashion-film")
     for name, value in shipped["metrics"].items():

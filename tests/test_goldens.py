@@ -133,10 +133,10 @@ def trained(kind: str) -> dict[str, Any]:
 
 def measured(name: str) -> dict[str, Any]:
     """The metrics of a shipped model on the first test pictures."""
-    recipe = RECIPES[name]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "SAMPLES", SAMPLES)
-        return recipe.measure(load_pretrained(name), recipe.data("test", PICTURES))
+        kind = RECIPES[name].kind
+        return kind.measure(load_pretrained(name), kind.data("test", PICTURES))
 
 
 MADE: dict[str, Any] = {

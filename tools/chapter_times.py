@@ -9,6 +9,7 @@ minutes to read; code: …` what follows "code: " is written: from the records o
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -19,10 +20,12 @@ import torch
 from jupyter_cache import get_cache
 
 from cvae_lib import records
-from cvae_lib.records import hardware, library_commit
 from cvae_lib.scale import choose_scale
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "benchmarks"))
+from arms import origin, write_run  # noqa: E402
+
 EXPERIMENT = "chapters"
 # as the line stands in a notebook's JSON: up to the escape or the quote that ends it
 LINE = re.compile(r'(\*\*Time\*\* \d+ minutes to read; code: )([^"\\]*)')
@@ -62,11 +65,9 @@ def keep(path: Path, cache: Any) -> None:
             "seconds": round(found.data["execution_seconds"], 1),
             "device": scale.device.type,
             "threads": torch.get_num_threads(),
-            "hardware": hardware(),
-            "library_commit": library_commit(),
-            "torch": torch.__version__,
+            **origin(),
         }
-        records.write_run(EXPERIMENT, f"{path.stem}-{scale.name}", result)
+        write_run(EXPERIMENT, f"{path.stem}-{scale.name}", result)
 
 
 def main() -> None:

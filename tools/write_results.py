@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import chapter_times
+import chapter_times  # which puts benchmarks/ on the path
 
 from cvae_lib import records
 from cvae_lib.pretrained import record
@@ -35,7 +35,6 @@ def page() -> str:
     """The whole page as Markdown; ValueError for records that nobody describes."""
     metadata = (ROOT / "pyproject.toml").read_text("utf-8")
     address = re.findall(r'^Repository = "(.*)"', metadata, re.MULTILINE)[0] + "/blob/main"
-    sys.path.append(str(ROOT / "benchmarks"))
     scripts = [importlib.import_module(f.stem) for f in sorted((ROOT / "benchmarks").glob("*.py"))]
     described = {name: script for script in scripts for name in getattr(script, "EXPERIMENTS", {})}
     parts = [

@@ -78,23 +78,12 @@ def complain(message: str, code: int = 0) -> Any:
     return code
 
 
-def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Print a table, without a header if the columns have no names."""
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print so many columns of the rows, without a header if they have no names."""
     table = Table(*columns, title=title, title_justify="left", show_header=any(columns))
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*row[: len(columns)])
     Console(markup=False, emoji=False).print(table)  # a path may hold brackets
-
-
-def flat(metrics: dict[str, Any]) -> dict[str, float]:
-    """{"a": 1, "b_c": {"d": 2}} → {"a": 1, "d, b c": 2}."""
-    flat: dict[str, float] = {}
-    for name, value in metrics.items():
-        if isinstance(value, dict):
-            flat |= {f"{inner}, {name.replace('_', ' ')}": v for inner, v in value.items()}
-        else:
-            flat[name] = value
-    return flat
 
 
 def device_called(name: str | None = None) -> Any:
@@ -106,6 +95,6 @@ def device_called(name: str | None = None) -> Any:
     try:
         torch.ones(1, device=name).item()  # "meta" has no numbers
     except (RuntimeError, AssertionError, ImportError) as error:
-        first = str(error).partition("\n")[0]
-        raise ValueError(f"no device {name!r} here ({first}): choose cpu, cuda or mps") from error
+        why = str(error).partition("\n")[0]
+        raise ValueError(f"no device {name!r} here ({why}): choose cpu, cuda or mps") from error
     return torch.device(name)

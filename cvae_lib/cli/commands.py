@@ -1,7 +1,6 @@
 """The commands: train, evaluate, sample, data and info."""
 
 import io
-import itertools
 import os
 import sys
 import textwrap
@@ -15,9 +14,10 @@ from tqdm import tqdm
 from typer import Argument, Context, Exit, Option, Typer, echo
 
 from cvae_lib import __version__
-from cvae_lib.cli import app, complain, device_called, examples, flat, table
+from cvae_lib.cli import app, complain, device_called, examples, table
 from cvae_lib.files import user_path, write_atomically
 
+HEADLINES = ("accuracy", "all", "sse", "ssim")  # the first one stands for a model
 CONFIG = ["epochs", "batch_size", "lr", "seed", "precision"]  # options that replace a recipe's
 TEXT = "scenes", "coco", "split", "size", "latent", "conditioning", "likelihood", "width", "encoder"
 SPEAKS = os.environ.get("RANK", "0") == "0"  # of the processes that a launcher started, the first
@@ -88,7 +88,7 @@ def run(name: str, given: dict[str, Any]) -> None:
     device = device_called(given["device"])
     try:
         if recipe:
-            sets = recipe.data("train", given["images"]), recipe.data("valid")
+            sets = recipe.kind.data("train", given["images"]), recipe.kind.data("valid")
             _, history = train_recipe(name, *sets, device=device, **how)
         else:
             history = train_text(given, device, how)
@@ -109,13 +109,13 @@ def train_text(given: dict[str, Any], device: Any, how: dict[str, Any]) -> Any:
     import torch
 
     from cvae_lib import data, models
-    from cvae_lib.recipes import encoder_called
+    from cvae_lib.pretrained import text_encoder
     from cvae_lib.train import fit
 
     count, size, images = given["scenes"], given["size"], given["images"]
     if (count is None) == (given["coco"] is None):
         raise ValueError("train text needs either --scenes COUNT or --coco FOLDER")
-    encoder = encoder_called(given["encoder"], device=device)
+    encoder = text_encoder(given["encoder"], device=device)
     torch.manual_seed(how["config"].seed)
     layers = {key: given[key] for key in ("conditioning", "likelihood", "width")}
     model = models.TextConditionalVAE(size, given["latent"], encoder.dim, **layers).to(device)
@@ -136,17 +136,30 @@ def evaluate(
     model: str = Argument(help="A shipped model or a checkpoint."), images: int | None = IMAGES
 ) -> None:
     """Measure a model on the test images; a shipped model is compared with its record."""
-    from cvae_lib.recipes import load
+    from cvae_lib.pretrained import load
+    from cvae_lib.recipes import KINDS
 
-    network, recipe, _, record = load(model, device_called())
-    test_set = recipe.data("test", images)
-    measured = {k: f"{v:.4f}" for k, v in flat(recipe.measure(network, test_set)).items()}
-    recorded = {k: f"{v:.4f}" for k, v in flat(record["metrics"] if record else {}).items()}
-    columns = ("metric", "measured", "record")[: 3 if record else 2]
-    rows = [(k, v, recorded.get(k, ""))[: len(columns)] for k, v in measured.items()]
-    table(f"{model} on {len(test_set):,} test images", columns, rows)
-    if record and test_set.sha256() != record["data"]["test_sha256"]:
+    network, encoder, record = load(model, device_called())
+    kind = KINDS[type(network).__name__]
+    texts = {"encoder": encoder, "size": network.image_shape[1]} if encoder else {}
+    data = kind.data("test", images, **texts)
+    recorded = flat(record["metrics"]) if record else {}
+    rows = [(k, v, recorded.get(k, "")) for k, v in flat(kind.measure(network, data)).items()]
+    columns = ("metric", "measured", *(["record"] if record else []))
+    table(f"{model} on {len(data):,} test images", columns, rows)
+    if record and data.sha256() != record["data"]["test_sha256"]:
         echo(f"These are other images than the {record['data']['test_images']:,} of the record.")
+
+
+def flat(metrics: dict[str, Any]) -> dict[str, str]:
+    """{"a": 1, "b_c": {"d": 2}} → {"a": "1.0000", "d, b c": "2.0000"}."""
+    rows: dict[str, str] = {}
+    for name, value in metrics.items():
+        if isinstance(value, dict):
+            rows |= {f"{key}, {name.replace('_', ' ')}": text for key, text in flat(value).items()}
+        else:
+            rows[name] = f"{value:.4f}"
+    return rows
 
 
 @app.command(epilog=examples("sample"))
@@ -162,13 +175,13 @@ def sample(
     import torch
 
     from cvae_lib import data
-    from cvae_lib.recipes import load
+    from cvae_lib.pretrained import load
     from cvae_lib.text import text_to_images, unknown_words
 
     if out.suffix.lower() != ".png":
         raise ValueError(f"--out must be a file name that ends in .png, got {str(out)!r}")
     path, generator = user_path(out), torch.Generator().manual_seed(seed)
-    network, _, encoder, record = load(model)
+    network, encoder, record = load(model)
     if encoder is None:
         images, labels = text_to_images(network, text, n, generator, temperature)
         drawn = ", ".join(data.FASHION_CLASSES[label] for label in labels) + f": {n} of each"
@@ -184,13 +197,13 @@ def sample(
 
 def png_grid(images: Any) -> bytes:
     """Images uint8 (M, n, C, S, S) → a PNG of M rows of n, at 128 pixels or so, in white frames."""
-    rows, columns, channels, side, _ = images.shape
-    size = columns * (side + 1) + 1, rows * (side + 1) + 1
-    sheet, content = Image.new("RGB" if channels == 3 else "L", size, "white"), io.BytesIO()
-    for row, column in itertools.product(range(rows), range(columns)):
-        picture = Image.fromarray(images[row, column].permute(1, 2, 0).squeeze(2).numpy())
-        sheet.paste(picture, (column * (side + 1) + 1, row * (side + 1) + 1))
-    ImageOps.scale(sheet, max(1, 128 // side), Image.Resampling.NEAREST).save(content, "PNG")
+    from torch.nn.functional import pad
+
+    side, content = images.shape[-1], io.BytesIO()
+    framed = pad(images, (1, 0, 1, 0), value=255).permute(0, 3, 1, 4, 2)  # M, S + 1, n, S + 1, C
+    sheet = pad(framed.flatten(2, 3).flatten(0, 1), (0, 0, 0, 1, 0, 1), value=255)
+    picture = Image.fromarray(sheet.squeeze(2).numpy())
+    ImageOps.scale(picture, max(1, 128 // side), Image.Resampling.NEAREST).save(content, "PNG")
     return content.getvalue()
 
 
@@ -259,11 +272,9 @@ def info() -> None:
     table("This machine", ("", ""), rows)
     models = []
     for name, recipe in recipes.RECIPES.items():
-        weights, metric = pretrained.FOLDER / f"{name}.safetensors", recipe.headline
+        weights = pretrained.FOLDER / f"{name}.safetensors"
         size = f"{weights.stat().st_size / 1e6:.1f} MB" if weights.exists() else "missing"
-        try:
-            measured = f"{metric} {pretrained.record(name)['metrics'][metric]:.4g}"
-        except ValueError:
-            measured = "no record"
-        models.append((name, recipe.about, size, measured))
+        metrics = pretrained.record(name)["metrics"] if name in pretrained.shipped() else {}
+        told = [f"{key} {metrics[key]:.4g}" for key in HEADLINES if key in metrics]
+        models.append((name, recipe.about, size, *(told or ["no record"])))
     table("Shipped models", ("name", "what", "size", "on the test set"), models)
