@@ -26,7 +26,7 @@ class Corpus(NamedTuple):
     @property
     def photos(self) -> bool:
         """Whether they are photographs."""
-        return self.train.real
+        return self.train.truths is None
 
 
 def load_corpus(
