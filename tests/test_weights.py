@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import re
 import socket
 import urllib.error
@@ -149,12 +148,3 @@ def test_a_home_that_cannot_be_read(home: Path, monkeypatch: pytest.MonkeyPatch)
             patch.setattr(Path, name, closed)
             with pytest.raises(FileNotFoundError, match=r"no download \(.*Permission denied"):
                 find()
-
-
-def test_the_cache_may_not_be_readable(cached: Path) -> None:
-    cached.write_bytes(CONTENT)
-    cached.chmod(0)
-    if os.access(cached, os.R_OK):
-        pytest.skip("this user may read everything")
-    with pytest.raises(FileNotFoundError, match="Permission denied"):
-        find()

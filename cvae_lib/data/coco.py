@@ -91,12 +91,10 @@ def coco_images(
 ) -> CocoImages:
     """Return the images of a split by id, upright, cut to the central square and resized.
 
-    The array is kept in the user's cache until annotations or photos change.
-
-    Args:
-        split: "val2017", …: captions in ``ROOT/annotations/captions_SPLIT.json``, JPEG or PNG files
-            in ``ROOT/SPLIT``; `write_scenes` makes such a folder, too.
-        root: else ``$CVAE_COCO_ROOT``; else where `download_coco` puts it.
+    The captions of a split ("val2017", …) are in ``ROOT/annotations/captions_SPLIT.json``, its JPEG
+    or PNG files in ``ROOT/SPLIT``; `write_scenes` makes such a folder, too. ``root`` is by default
+    ``$CVAE_COCO_ROOT``, else where `download_coco` puts it. The array is kept in the user's cache
+    until annotations or photos change.
 
     Raises:
         TypeError, ValueError: if ``split`` or ``size`` makes no sense.

@@ -26,12 +26,9 @@ def download_coco(split: str, root: str | Path | None = None, progress: bool = F
     """Fetch the photos and captions of val2017 and return the COCO folder that has them.
 
     What is there is not fetched again; a download, or unpacking, goes on where it was cut off.
-    ``root`` is the folder, else ``$CVAE_COCO_ROOT``, else one in the user's cache.
-
-    Raises:
-        ValueError: if ``split`` is none of `SPLITS`.
-        DataError: if the server cannot be reached, cuts off, or sends something else than COCO; for
-            an archive of 6 to 18 GB (and captions of 2014), with the command that fetches it.
+    ``root`` is as in `coco_images`. ValueError if ``split`` is none of `SPLITS`. DataError if the
+    server cannot be reached, cuts off, or sends something else; for an archive of 6 to 18 GB (and
+    captions of 2014), with the command that fetches it.
     """
     if split not in SPLITS:
         raise ValueError(f"no split {split!r} to download: choose one of {', '.join(SPLITS)}")

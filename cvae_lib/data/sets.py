@@ -153,8 +153,8 @@ class CaptionedSet(DataSet):
     def __post_init__(self) -> None:
         for name in ("images", "vectors", "starts"):
             vars(self)[name] = np.asanyarray(vars(self)[name])  # frozen, but for this
-        count, texts, kinds = len(self.images), len(self.texts), len(self.styles)
         _check("images", self.images, "uint8", ("N", "C", "H", "W"))
+        count, texts, kinds = len(self.images), len(self.texts), len(self.styles)
         _check("vectors, one for each text,", self.vectors, "float16 or float32", (texts, "D"))
         _check("starts", self.starts, "int64", (count + 1,))
         if (ends := (int(self.starts[0]), int(self.starts[-1]))) != (0, texts):
