@@ -103,7 +103,7 @@ def render(scene: Scene, size: int) -> np.ndarray:
     return np.rint(canvas).astype(np.uint8)
 
 
-# The corners of shapes, x + iy in radii from their centre; i turns a quarter clockwise.
+# The corners of shapes, x + i·y in radii from their centre; i turns a quarter clockwise.
 _ARM = np.array([0.34 - 1j, 0.34 - 0.34j, 1 - 0.34j])
 _CORNERS = {
     "square": np.array([-0.85 - 0.85j, 0.85 - 0.85j, 0.85 + 0.85j, -0.85 + 0.85j]),
