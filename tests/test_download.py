@@ -129,7 +129,9 @@ def there(folder: Path) -> set[str]:
 UNPACKED = {"annotations/captions_val2017.json", "annotations/captions_train2017.json", *FILES}
 
 
-def test_a_split_is_fetched_unpacked_and_used(server: Server, tmp_path: Path) -> None:
+def test_a_split_is_fetched_unpacked_and_used(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert download_coco("val2017", tmp_path) == tmp_path
     assert there(tmp_path) == UNPACKED
     assert all((tmp_path / name).read_bytes() == content for name, content in FILES.items())
@@ -137,14 +139,20 @@ def test_a_split_is_fetched_unpacked_and_used(server: Server, tmp_path: Path) ->
     assert server.asked == [(ANNOTATIONS, "bytes=0-"), (PHOTOS, "bytes=0-")]
     download_coco("val2017", tmp_path)
     assert len(server.asked) == 2, "what is there is not fetched again"
+    assert capsys.readouterr() == ("", "")
 
 
 def test_the_default_folder_is_where_it_is_looked_for(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("CVAE_COCO_ROOT", raising=False)
-    assert download_coco("val2017") == tmp_path / "cvae_lib" / "coco"
+    assert download_coco("val2017", progress=True) == tmp_path / "cvae_lib" / "coco"
+    out, err = capsys.readouterr()
+    assert out == "" and "B/s" in err and "files" in err
     assert coco_images("val2017", 8).report["images"] == 6
 
 
@@ -267,13 +275,3 @@ def test_unpacking_goes_on(server: Server, tmp_path: Path, monkeypatch: pytest.M
     download_coco("val2017", tmp_path)
     assert there(tmp_path) == UNPACKED and len(written) == len(UNPACKED) - 4
     assert len(server.asked) == 2, "the archive was kept"
-
-
-def test_bars_only_on_request(
-    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    download_coco("val2017", tmp_path / "a")
-    assert capsys.readouterr() == ("", "")
-    download_coco("val2017", tmp_path / "b", progress=True)
-    out, err = capsys.readouterr()
-    assert out == "" and "B/s" in err and "files" in err

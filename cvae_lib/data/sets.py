@@ -77,7 +77,7 @@ class DataSet(Protocol):
         digest = hashlib.sha256()
         for array in vars(self).values():
             if isinstance(array, Tensor | np.ndarray):
-                on_cpu = array.cpu() if isinstance(array, Tensor) else array
+                on_cpu = array.cpu().numpy() if isinstance(array, Tensor) else array
                 digest.update(np.ascontiguousarray(on_cpu).data)  # a map is read, not loaded
         return digest.hexdigest()
 
