@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from cvae_lib.files import DataError, write_atomically
 
-Work = Callable[[Any], tuple[np.ndarray, Any]]
+Work = Callable[[Any], tuple[np.ndarray, Any]]  # some items → as many rows or fewer, and a note
 
 
 def cached_array(
@@ -23,10 +23,9 @@ def cached_array(
 ) -> tuple[np.ndarray, list[Any]]:
     """Return an array as a read-only memory map, and a note on each chunk of items.
 
-    It lies in ``PATH-HASH.npy``, where HASH stands for ``key``, all that it is built from (JSON).
-    ``work`` turns ``chunk`` items at a time into as many rows or fewer, and a note (JSON). A build
-    that was killed goes on behind its last chunk; a second process waits for the first. ``bar`` is
-    what a progress bar counts. DataError for files that are not as they were written.
+    It lies in ``PATH-HASH.npy``, where HASH stands for ``key``, all that it is built from (JSON). A
+    build that was killed goes on behind its last chunk; a second process waits for the first.
+    ``bar`` is what a progress bar counts. DataError for files that are not as they were written.
     """
     hashed = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     path = path.with_name(f"{path.name}-{hashed[:16]}.npy")

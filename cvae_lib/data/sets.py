@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 CPU = torch.device("cpu")
 SAMPLED = 256  # images of a set with captions that its fingerprint is of
 Batch = tuple[Tensor, Tensor]  # images uint8 (B, C, H, W) and their conditions (B, …)
-Made = TypeVar("Made")
 Set = TypeVar("Set", bound="DataSet")
 
 
@@ -224,7 +223,7 @@ class CaptionedSet(DataSet):
             yield images, vectors.float()
 
 
-def prefetched(make: Callable[[Any], Made], orders: Iterable, ahead: int = 3) -> Generator[Made]:
+def prefetched(make: Callable[[Any], Any], orders: Iterable, ahead: int = 3) -> Generator[Any]:
     """Yield ``make(order)`` for each order, in turn; threads make up to ``ahead`` more meanwhile.
 
     What ``make`` raises is raised here, in its turn. Closing the iterator ends the threads.
