@@ -229,10 +229,10 @@ def coco(
         return
     found = coco_images(split, size, root, progress=bar)
     echo(found.source)
-    rows = [(name, f"{count:,}") for name, count in vars(found.report).items() if name != "odd"]
+    rows = [(name, f"{count:,}") for name, count in found.report.items()]
     table(f"{split} at {size} × {size}", ("", ""), rows)
-    if odd := found.report.odd:
-        echo(f"Left out are captions without a word, as those of {'; '.join(odd)}")
+    if found.empty:
+        echo(f"Left out are captions without a word, as those of {'; '.join(found.empty[:5])}")
 
 
 @about_data.command(epilog=examples("data scenes"))
