@@ -136,7 +136,7 @@ def run(
     arm: str, seed: int, train: ImageSet, valid: ImageSet, test: ImageSet, again: bool
 ) -> dict[str, Any]:
     """Train and measure one model; its weights go to runs/, what it measured is returned."""
-    config = TrainConfig(epochs=EPOCHS, schedule="constant", seed=seed, precision="float32")
+    config = TrainConfig(EPOCHS, 128, 1e-3, "constant", seed=seed, precision="float32")
     model = build(arm, seed)
     history = arms.trained(EXPERIMENT, arm, model, (train, valid), config, again)
     content, sha256 = arms.halve(model)

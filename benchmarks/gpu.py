@@ -29,8 +29,7 @@ ARTICLE_SECONDS, MOST_EPOCHS = 75, 10  # the article's loop may take; its epochs
 ARMS_END = 170  # seconds after which no further arm starts: the hundred epochs come after them
 GRAPHS = {"compile": "reduce-overhead"}
 # Most telling first, should time run out. Kernels are compiled once a batch size, not for each lr.
-ARMS: list[dict[str, Any]] = [
-    {},
+LARGE: list[dict[str, Any]] = [
     {"batch_size": 1024, "lr": 3e-3},
     {"batch_size": 2048, "lr": 4e-3, **GRAPHS},
     {"batch_size": 4096, "lr": 6e-3, **GRAPHS},
@@ -43,6 +42,7 @@ ARMS: list[dict[str, Any]] = [
     {"batch_size": 2048, "lr": 4e-3, **GRAPHS, "precision": "float32"},
     {"batch_size": 2048, "lr": 4e-3, "compile": "max-autotune"},
 ]
+ARMS: list[dict[str, Any]] = [{}, *({"schedule": "cosine", **arm} for arm in LARGE)]
 TEXT = {64: (512, 2048, 128), 128: (256, 1024, 64), 256: (128, 512, 32)}  # pixels → images a step
 
 

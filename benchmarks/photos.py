@@ -92,7 +92,7 @@ def run(photos: CaptionedSet, split: str, name: str, seed: int, again: bool) -> 
     model = TextConditionalVAE(
         arm.image_size, arm.latent_dim, conditioning=arm.conditioning, width=WIDTH
     )
-    config = TrainConfig(epochs=EPOCHS, batch_size=BATCH_SIZE, seed=seed, precision=arm.precision)
+    config = TrainConfig(EPOCHS, BATCH_SIZE, 1e-3, "cosine", seed=seed, precision=arm.precision)
     history = arms.trained(EXPERIMENT, name, model, (known, new), config, again)
     return {
         "architecture": model.architecture,

@@ -160,7 +160,7 @@ def run_beta(beta: float, seed: int, data: tuple[ImageSet, ...]) -> dict[str, An
     """Train the article's VAE at one β and measure it."""
     torch.manual_seed(seed)
     model = VAE()
-    config = TrainConfig(epochs=EPOCHS, beta=beta, seed=seed, precision="float32")
+    config = TrainConfig(EPOCHS, 128, 1e-3, "cosine", beta=beta, seed=seed, precision="float32")
     history = fit(model, data[0], data[1], config)
     return {"beta": beta, **describe(config, data, history, measure_beta(model, data[2]))}
 
@@ -189,7 +189,9 @@ def run_collapse(arm: str, seed: int, data: tuple[ImageSet, ...]) -> dict[str, A
     warmup, free_nats = settings or (0, 0.0)
     torch.manual_seed(seed)
     model = RowVAE() if settings else VAE(LATENT, "binarised")
-    config = TrainConfig(epochs=EPOCHS, beta_warmup=warmup, seed=seed, precision="float32")
+    config = TrainConfig(
+        EPOCHS, 128, 1e-3, "cosine", beta_warmup=warmup, seed=seed, precision="float32"
+    )
     history = fit(model, data[0], data[1], config, objective=free_objective(free_nats))
     measured = measure_collapse(model, data[2])
     return {"free_nats": free_nats, **describe(config, data, history, measured)}

@@ -105,6 +105,7 @@ def run(name: str, seed: int, again: bool) -> dict[str, Any]:
         epochs=EPOCHS,
         batch_size=BATCH_SIZE,
         lr=LR,
+        schedule="cosine",
         beta=arm.beta,
         seed=seed,
         precision="float32",

@@ -30,9 +30,9 @@ class TrainConfig:
     """
 
     epochs: int = 20  # passes over the training set
-    batch_size: int = 128  # images a step, of all processes together
-    lr: float = 1e-3  # Adam's step size at its highest
-    schedule: Literal["cosine", "constant"] = "cosine"  # of the step size, down to 0
+    batch_size: int = 192  # images a step, of all processes together
+    lr: float = 2e-3  # Adam's step size at its highest
+    schedule: Literal["cosine", "constant"] = "constant"  # of the step size, down to 0
     beta: float = 1.0  # weight of the KL term
     beta_warmup: int = 0  # optimizer steps until the KL term has its full weight
     seed: int = 0  # of shuffling, noise and dropout

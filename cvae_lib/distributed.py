@@ -91,16 +91,6 @@ class Processes:
             state = self.from_main(lambda: {k: v.cpu() for k, v in model.state_dict().items()})
             model.load_state_dict(state)
 
-    def seed_step(self, generator: torch.Generator, seed: int, step: int) -> None:
-        """Several processes draw noise by seed, step and rank alone: a resumed run draws the same.
-
-        Alone, a process goes on with its generators, whose states are in the checkpoint.
-        """
-        if self.count > 1:
-            number = 2 * ((seed * 1_000_003 + step) * self.count + self.rank)
-            generator.manual_seed(number % 2**63)
-            torch.manual_seed((number + 1) % 2**63)  # equal seeds would give equal numbers
-
 
 def overall_mean(values: Tensor) -> Tensor:
     """The mean over all processes' shares of a batch; over ``values`` where one is alone."""

@@ -107,9 +107,9 @@ class Run:
         self.history = History(settings=machine)
         self.steps_per_epoch = len(self.batches(0))
         self.total_steps = config.epochs * self.steps_per_epoch
-        self.noise = torch.Generator(self.device).manual_seed(config.seed)
         # a generator of its own would cut a compiled step into pieces
-        self.generator = None if config.compile and self.device.type == "cuda" else self.noise
+        own = not (config.compile and self.device.type == "cuda")
+        self.generator = torch.Generator(self.device) if own else None
         self.lr = torch.tensor(config.lr, device=self.device)
         self.beta = torch.tensor(config.beta, device=self.device)
         fused = self.device.type in ("cpu", "cuda")
@@ -143,6 +143,16 @@ class Run:
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
         order = torch.randperm(len(self.train_set), generator=generator)
         return self.processes.batches(order, self.config.batch_size)
+
+    def begin_step(self) -> None:
+        """Set what depends on the step; its randomness depends on seed, step and process alone."""
+        config, together = self.config, self.processes
+        seed = 2 * ((config.seed * 1_000_003 + self.step) * together.count + together.rank)
+        torch.manual_seed(seed % 2**63)  # of dropout
+        if self.generator is not None:
+            self.generator.manual_seed((seed + 1) % 2**63)  # equal seeds would give equal numbers
+        self.lr.fill_(config.lr_at(self.step, self.total_steps))
+        self.beta.fill_(config.beta_at(self.step))
 
     def note(self, terms: dict[str, Tensor]) -> None:
         """Count a step that was taken, with the terms of this process's share of its images."""
@@ -182,9 +192,6 @@ class Run:
         for number, parameter in enumerate(self.model.parameters()):
             for key, value in self.optimizer.state[parameter].items():
                 tensors[f"optimizer.{number}.{key}"] = value
-        tensors |= {"random.noise": self.noise.get_state(), "random.cpu": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
         tensors["sums"] = self.sums
         position = {"step": self.step, "seconds": self.seconds, "names": self.names}
         write_tensors(path, tensors, self.identity | position | {"history": self.history.rows})
@@ -210,11 +217,7 @@ class Run:
                     like = parameter if value.shape == parameter.shape else value
                     kept = torch.empty_like(like, device=self.device, requires_grad=False)
                     self.optimizer.state[parameter][key] = kept.copy_(value)
-            self.noise.set_state(tensors["random.noise"])
-            torch.set_rng_state(tensors["random.cpu"])
-            if self.device.type == "cuda":
-                torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
-        except (KeyError, RuntimeError) as error:
+        except RuntimeError as error:
             raise CheckpointError(f"{path} does not fit this model: {error}") from error
         self.sums, self.names = tensors["sums"], metadata["names"]
         self.step, self.seconds = metadata["step"], metadata["seconds"]

@@ -75,9 +75,7 @@ def fit(
     path = None if checkpoint is None else user_path(checkpoint)
     if path and path.is_dir():
         raise CheckpointError(f"checkpoint {path} is a folder: name a file in it")
-    # Dropout's randomness is not the caller's; a seed equal to the noise's would give its numbers.
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(config.seed + 2**32)
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # the caller's randomness
         run = Run(model, train_set, valid_set, config, objective, about or {})
         if path and run.processes.from_main(lambda: resume and path.exists()):
             run.restore(path)
@@ -104,9 +102,7 @@ def _train_epoch(run: Run, bar: tqdm, interrupted: threading.Event) -> None:
     own = [together.share(batch) for batch in batches]
     with contextlib.closing(run.train_set.take(own, (config.seed, epoch))) as taken:
         for batch, (images, condition) in zip(batches, taken, strict=True):
-            together.seed_step(run.noise, config.seed, run.step)
-            run.lr.fill_(config.lr_at(run.step, run.total_steps))
-            run.beta.fill_(config.beta_at(run.step))
+            run.begin_step()
             run.optimizer.zero_grad(set_to_none=True)
             with torch.autocast(run.device.type, torch.bfloat16, config.precision == "bfloat16"):
                 terms = run.terms(to_unit(images), condition, run.generator, run.beta)

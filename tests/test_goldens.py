@@ -121,9 +121,7 @@ def trained(kind: str) -> dict[str, Any]:
     try:
         torch.manual_seed(0)
         model = build()
-        config = TrainConfig(
-            epochs=2, batch_size=100, lr=1e-3, precision="float32", channels_last=False
-        )
+        config = TrainConfig(2, 100, 1e-3, "cosine", precision="float32", channels_last=False)
         history = fit(model, train_set, valid_set, config, objective=objective)
     finally:
         torch.set_num_threads(threads)

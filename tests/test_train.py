@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from cvae_lib.checkpoint import CheckpointError, read_tensors
 from cvae_lib.config import fastest_settings
 from cvae_lib.data import ImageSet
-from cvae_lib.losses import elbo as elbo_objective
+from cvae_lib.losses import elbo
 from cvae_lib.models import AdditiveConditionalVAE, ConcatConditionalVAE, FashionJudge
 from cvae_lib.models.judges import judge_objective
 from cvae_lib.pretrained import FOLDER, load_checkpoint
@@ -40,7 +40,7 @@ from cvae_lib.train import (
 
 Sets = tuple[ImageSet, ImageSet]
 # 256 images: 4 steps an epoch, the last of 40
-CONFIG = TrainConfig(epochs=3, batch_size=72, seed=1)
+CONFIG = TrainConfig(3, 72, 1e-3, "cosine", seed=1)
 
 
 @pytest.fixture(autouse=True)
@@ -84,9 +84,7 @@ def timeless(history: History) -> list[dict[str, float]]:
 class AtStep:
     """An objective that does something at one of its training steps, counted from 1."""
 
-    def __init__(
-        self, step: int, action: Callable[[], None], objective: Objective = elbo_objective
-    ) -> None:
+    def __init__(self, step: int, action: Callable[[], None], objective: Objective = elbo) -> None:
         self.left, self.action, self.objective = step, action, objective
         self.__qualname__ = objective.__qualname__  # a run that goes on with it alone is the same
 
@@ -136,9 +134,7 @@ def test_the_loss_falls(tiny: Sets) -> None:
     plt.close(figure)
 
 
-@pytest.mark.parametrize(
-    ("build", "objective"), [(new_model, elbo_objective), (new_judge, judge_objective)]
-)
+@pytest.mark.parametrize(("build", "objective"), [(new_model, elbo), (new_judge, judge_objective)])
 def test_one_seed_one_run(build: Callable[[], nn.Module], objective: Objective, tiny: Sets) -> None:
     models, histories = [], []
     for seed in (1, 1, 2):
@@ -159,7 +155,7 @@ def test_every_image_once_an_epoch_in_another_order(tiny: Sets) -> None:
     def objective(model: nn.Module, x: Tensor, *rest: Any) -> dict[str, Tensor]:
         if model.training:
             seen.append(x.flatten(1))
-        return elbo_objective(model, x, *rest)
+        return elbo(model, x, *rest)
 
     fit(new_model(), *tiny, replace(CONFIG, epochs=2), objective=objective)
     assert [len(batch) for batch in seen] == [72, 72, 72, 40] * 2
@@ -220,7 +216,7 @@ def test_evaluation_leaves_the_model_as_it_was(tiny: Sets) -> None:
 
 
 def test_schedules(tiny: Sets, steps: list[dict[str, Any]]) -> None:
-    config = TrainConfig(lr=0.4)
+    config = TrainConfig(lr=0.4, schedule="cosine")
     assert [config.lr_at(step, 8) for step in (0, 2, 4, 6, 8)] == pytest.approx(
         [0.4, 0.2 * (1 + math.sqrt(0.5)), 0.2, 0.2 * (1 - math.sqrt(0.5)), 0.0]
     )
@@ -239,7 +235,7 @@ def test_beta_and_its_warm_up_reach_the_objective(tiny: Sets) -> None:
 
     def objective(model: nn.Module, x: Tensor, labels: Tensor, g: Any, beta: Any) -> Any:
         betas[model.training].append(float(beta))
-        return elbo_objective(model, x, labels, g, beta)
+        return elbo(model, x, labels, g, beta)
 
     config = replace(CONFIG, epochs=2, beta=2.0, beta_warmup=4)
     history = fit(new_model(), *tiny, config, objective=objective)
@@ -266,7 +262,7 @@ def test_precision_and_memory_format_are_switches(tiny: Sets) -> None:
             last = weight.is_contiguous(memory_format=torch.channels_last)
             product = nn.functional.linear(torch.ones(1, 1), torch.ones(1, 1))
             seen.append((str(product.dtype).removeprefix("torch."), last))
-        return elbo_objective(model, *arguments)
+        return elbo(model, *arguments)
 
     config = replace(CONFIG, epochs=1)
     for precision in ("float32", "bfloat16"):
@@ -315,7 +311,7 @@ def test_the_observation_noise_is_that_of_the_epoch_that_ended(tiny: Sets) -> No
     errors: list[Tensor] = []
 
     def objective(model: Any, x: Tensor, *rest: Any) -> dict[str, Tensor]:
-        terms = elbo_objective(model, x, *rest)
+        terms = elbo(model, x, *rest)
         if model.training:
             errors.append(terms["squared_error"])
         return terms
@@ -328,7 +324,7 @@ def test_the_observation_noise_is_that_of_the_epoch_that_ended(tiny: Sets) -> No
     before = model.observation_logvar.clone()
     x, labels = tiny[0].pixels(slice(50)), tiny[0].labels[:50]
     model.train()
-    elbo_objective(model, x, labels)
+    elbo(model, x, labels)
     assert torch.equal(model.observation_logvar, before)
 
 
@@ -561,7 +557,7 @@ def other_precision() -> str:
 
 
 def nll_objective(model: Any, *arguments: Any) -> dict[str, Tensor]:
-    return {"loss": elbo_objective(model, *arguments)["nll"]}
+    return {"loss": elbo(model, *arguments)["nll"]}
 
 
 @pytest.mark.parametrize(
@@ -610,7 +606,7 @@ def test_a_checkpoint_of_another_run_is_refused(
     )
     config = replace(CONFIG, epochs=1)
     config = replace(config, **change.get("config", {}))
-    objective = change.get("objective", elbo_objective)
+    objective = change.get("objective", elbo)
     with pytest.raises(CheckpointError) as caught:
         fit(model, train_set, valid_set, config, objective=objective, checkpoint=path)
     assert str(path) in str(caught.value) and reason in str(caught.value)
@@ -692,10 +688,10 @@ class Spoiled:
 
     def __init__(self, step: int, value: float) -> None:
         self.left, self.value = step, value
-        self.__qualname__ = elbo_objective.__qualname__
+        self.__qualname__ = elbo.__qualname__
 
     def __call__(self, model: nn.Module, *arguments: Any) -> dict[str, Tensor]:
-        terms = elbo_objective(model, *arguments)
+        terms = elbo(model, *arguments)
         self.left -= model.training
         if self.left == 0 and model.training:
             terms["kl"] = terms["kl"] * self.value
@@ -724,13 +720,13 @@ def test_weights_spoiled_by_the_last_step_of_an_epoch_are_not_kept(
 
     def objective(model: Any, *arguments: Any) -> dict[str, Tensor]:
         nonlocal calls
-        terms = elbo_objective(model, *arguments)
+        terms = elbo(model, *arguments)
         calls += model.training
         if model.training and calls == 8:  # the value is 0, the gradient NaN
             terms["loss"] = terms["loss"] + (0 * model.mu_head.weight.sum()).sqrt()
         return terms
 
-    objective.__qualname__ = elbo_objective.__qualname__
+    objective.__qualname__ = elbo.__qualname__
     path = tmp_path / "run.safetensors"
     with pytest.raises(NonFiniteLossError, match=r"^valid_nll became nan at step 8, the end of"):
         fit(new_model(), *tiny, CONFIG, checkpoint=path, objective=objective)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from cvae_lib import losses
 from cvae_lib.data import CaptionedSet
 from cvae_lib.distributed import Processes
-from cvae_lib.losses import elbo as elbo_objective
+from cvae_lib.losses import elbo
 from cvae_lib.models import TextConditionalVAE
 from cvae_lib.train import History, TrainConfig, fit
 
@@ -94,7 +94,7 @@ def pictures() -> tuple[Tensor, Tensor]:
 
 
 def train_vae(seed: int = 2) -> History:
-    config = TrainConfig(epochs=6, batch_size=32, seed=seed, lr=3e-3)
+    config = TrainConfig(6, 32, 3e-3, "cosine", seed=seed)
     return fit(new_vae(), blobs(256), blobs(64, seed=1), config)
 
 
@@ -113,7 +113,7 @@ def all_that_can_happen(rank: int, folder: Path) -> dict[str, Any]:
     told["undisturbed"] = fit(undisturbed, *sets(), EVERYTHING).rows, undisturbed.state_dict()
 
     def spoil(model: nn.Module, *arguments: Any) -> dict[str, Tensor]:
-        terms = elbo_objective(model, *arguments)
+        terms = elbo(model, *arguments)
         if model.training and rank == 1:
             terms["kl"] = terms["kl"] * float("nan")
         return terms
@@ -130,9 +130,9 @@ def all_that_can_happen(rank: int, folder: Path) -> dict[str, Any]:
         steps += model.training
         if model.training and steps == 5 and rank == 1:
             signal.raise_signal(signal.SIGINT)
-        return elbo_objective(model, *arguments)
+        return elbo(model, *arguments)
 
-    interrupt.__qualname__ = elbo_objective.__qualname__
+    interrupt.__qualname__ = elbo.__qualname__
     path = folder / "interrupted.safetensors"
     config = TrainConfig(epochs=3, batch_size=2, seed=2)  # 29 steps an epoch
     try:
