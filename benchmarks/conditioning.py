@@ -41,6 +41,8 @@ class HiddenAdd(Add):
     The shift may then leave the column space of the decoder's first layer, as concat's may.
     """
 
+    has_maps = True
+
     def __init__(self, embed: Embed, sizes: Sizes) -> None:
         super().__init__(embed, sizes._replace(latent=sizes.features), std=SMALL)
 
@@ -49,6 +51,12 @@ class HiddenAdd(Add):
 
     def maps(self, maps: Tensor, condition: Tensor | None, stage: int) -> Tensor:
         return maps + self.to_latent(condition).view_as(maps)
+
+
+class HiddenVAE(VAE):
+    """An additive CVAE with `HiddenAdd`."""
+
+    conditioning = HiddenAdd
 
 
 def additive(encoder_std: float, decoder_std: float) -> VAE:
@@ -78,7 +86,7 @@ ARMS: dict[str, tuple[Callable[[], VAE], range]] = {
     "vae": (models.VAE, range(5)),
     "additive-small-encoder": (lambda: additive(SMALL, 1.0), range(3)),
     "additive-small-decoder": (lambda: additive(1.0, SMALL), range(3)),
-    "additive-hidden": (lambda: VAE(conditioning=HiddenAdd), range(3)),
+    "additive-hidden": (HiddenVAE, range(3)),
     "concat-small": (lambda: scaled(models.ConcatConditionalVAE(), SMALL), range(3)),
     "film-unit": (lambda: scaled(models.FilmConditionalVAE(), 1.0), range(3)),
 }

@@ -19,9 +19,8 @@ from arms import Columns
 from torch import nn
 
 from cvae_lib.data.sets import about_encoder
-from cvae_lib.evaluation import measure
 from cvae_lib.files import write_atomically
-from cvae_lib.pretrained import FOLDER
+from cvae_lib.pretrained import FOLDER, text_encoder
 from cvae_lib.recipes import RECIPES, recipe_of, train_recipe
 from cvae_lib.train import History
 
@@ -152,7 +151,7 @@ def publish(
         raise ValueError(f"weights of {commit!r} are not published: commit first, then train")
     recipe, (train_set, test_set) = recipe_of(name), data
     content, sha256 = arms.halve(model)
-    encoder = recipe.encoder()
+    encoder = text_encoder(recipe.encoder) if recipe.encoder else None
     written = {
         "model": name,
         "about": recipe.about,
@@ -167,7 +166,7 @@ def publish(
             "test_images": len(test_set),
             "test_sha256": test_set.sha256(),
         },
-        "metrics": measure(model, test_set),
+        "metrics": recipe.kind.measure(model, test_set),
         **arms.provenance(recipe.config, history),
         "library_commit": commit,
     }
@@ -180,7 +179,7 @@ def main(names: list[str]) -> None:
     commit = arms.library_commit()
     for name in names or list(RECIPES):
         recipe = recipe_of(name)
-        train, valid, test = (recipe.data(split) for split in ("train", "valid", "test"))
+        train, valid, test = (recipe.kind.data(split) for split in ("train", "valid", "test"))
         model, history = train_recipe(
             name,
             train,

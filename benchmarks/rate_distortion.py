@@ -25,7 +25,7 @@ from cvae_lib import losses, metrics
 from cvae_lib.data import ImageSet, fashion_mnist
 from cvae_lib.models import VAE
 from cvae_lib.pretrained import load_pretrained
-from cvae_lib.train import History, Objective, TrainConfig, elbo_objective, fit
+from cvae_lib.train import History, Objective, TrainConfig, fit
 
 EPOCHS = 5
 TRAIN_IMAGES, VALID_IMAGES, TEST_IMAGES = 20_000, 500, 2_000
@@ -161,7 +161,7 @@ def run_beta(beta: float, seed: int, data: tuple[ImageSet, ...]) -> dict[str, An
     torch.manual_seed(seed)
     model = VAE()
     config = TrainConfig(epochs=EPOCHS, beta=beta, seed=seed, precision="float32")
-    history = fit(model, data[0], data[1], config, objective=elbo_objective)
+    history = fit(model, data[0], data[1], config)
     return {"beta": beta, **describe(config, data, history, measure_beta(model, data[2]))}
 
 
@@ -170,13 +170,13 @@ def measure_beta(model: VAE, test: ImageSet) -> dict[str, float]:
     """Rate, distortion, active units, error of reconstructions, Fréchet distance of samples."""
     x, generator = test.pixels(), torch.Generator().manual_seed(0)
     mu, _ = model.encode(x)
-    nll, kl, _ = losses.elbo(model, x, generator=generator)
+    terms = losses.elbo(model, x, generator=generator)
     judge = load_pretrained("fashion-judge")
     drawn = model.sample(len(x), generator)
     features = [metrics.judge_features(judge, images) for images in (drawn, x)]
     return {
-        "nll": float(nll.mean()),
-        "kl": float(kl.mean()),
+        "nll": float(terms["nll"].mean()),
+        "kl": float(terms["kl"].mean()),
         "sse": float(metrics.sse(x, model.decode(mu)).mean()),
         "active_units": losses.active_units(mu),
         "frechet": metrics.frechet_distance(features[0], features[1]),
@@ -231,7 +231,7 @@ def measure_collapse(model: VAE, test: ImageSet) -> dict[str, Any]:
         "nll": float(nll.mean()),
         "kl": float(kl.mean()),
         "swapped_nll": float(swapped.mean()),
-        "unit_kl": losses.gaussian_kl_per_unit(mu, logvar).mean(0).tolist(),
+        "unit_kl": losses.gaussian_kl(mu, logvar, per_unit=True).mean(0).tolist(),
         "active_units": losses.active_units(mu),
         "bounds": {str(k): sum(values) / len(values) for k, values in bounds.items()},
     }

@@ -7,7 +7,7 @@ at them would stop the device, and inside `torch.compile` break the graph.
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from math import inf
 from typing import Any
@@ -22,31 +22,27 @@ ROUNDING = 1e-4  # how far outside [0, 1] a pixel may lie: filters in float32 er
 def check_images(
     x: Tensor | np.ndarray, shape: Sequence[int | None] = (None, None, None), name: str = "images"
 ) -> Tensor:
-    """Images, float (B, C, H, W) in [0, 1]; ``shape`` is (C, H, W), with None where any will do."""
+    """Images, float (B, C, H, W) within `ROUNDING` of [0, 1].
+
+    ``shape`` is (C, H, W), with None where any will do; () takes pixels of any shape.
+    """
     x = as_tensor(x, f"{name} must be a tensor or an array")
-    if x.ndim != 4 or any(w not in (None, n) for w, n in zip(shape, x.shape[1:], strict=True)):
-        sides = ", ".join(str(w or side) for w, side in zip(shape, "CHW", strict=True))
-        raise ValueError(f"{name} must be float (B, {sides}) in [0, 1], got {_describe(x)}")
-    return check_unit(x, name)
-
-
-def check_unit(x: Tensor, name: str) -> Tensor:
-    """Pixels (B, …): float, finite and within `ROUNDING` of [0, 1]."""
-    inside = x.is_floating_point()
-    if inside and x.numel() and _may_look(x):
+    fits = x.is_floating_point() and not (shape and x.ndim != 4)
+    fits = fits and all(w in (None, n) for w, n in zip(shape, x.shape[1:], strict=False))
+    if fits and x.numel() and _may_look(x):
         low, high = x.detach().aminmax()  # NaN if any value is
-        inside = bool(low >= -ROUNDING and high <= 1 + ROUNDING)
-    if not inside:
+        fits = bool(low >= -ROUNDING and high <= 1 + ROUNDING)
+    if not fits:
         check_finite(x)
-        raise ValueError(f"{name} must be float in [0, 1], got {_describe(x)}")
+        sides = ", ".join(str(w or side) for w, side in zip(shape, "CHW", strict=False)) or "…"
+        raise ValueError(f"{name} must be float (B, {sides}) in [0, 1], got {_describe(x)}")
     return x
 
 
 def check_finite(x: Tensor, part: str = "pixel") -> None:
     """Finite values in examples (B, …); the error names the first bad one."""
-    if _may_look(x) and (bad := ~x.isfinite().flatten(1).all(1)).any():
-        row = int(bad.nonzero()[0])
-        value = float(x[row][~x[row].isfinite()][0])
+    if x.ndim and _may_look(x) and len(bad := (~x.isfinite()).nonzero()):
+        row, value = int(bad[0, 0]), float(x[tuple(bad[0])])
         raise ValueError(f"example {row} has the value {value}: every {part} must be finite")
 
 
@@ -63,6 +59,13 @@ def check_labels(
     if classes is not None and _may_look(x) and len(wrong := x[(x < 0) | (x >= classes)]):
         raise ValueError(f"label {int(wrong[0])} is out of range: known are 0 … {classes - 1}")
     return x
+
+
+def one_of(name: str, value: str, known: Iterable[str]) -> str:
+    """One of the ``known`` names."""
+    if value not in (names := list(known)):
+        raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(names)}")
+    return value
 
 
 def same_shape(x: Tensor, y: Tensor, names: tuple[str, str]) -> None:
@@ -95,13 +98,11 @@ def real_number(name: str, value: Any, at_least: float = -inf, above: float = -i
 
 
 @contextmanager
-def evaluating(model: object) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Hold a network in evaluation mode; afterwards each of its layers is as it was."""
-    layers = model.modules() if isinstance(model, nn.Module) else ()
-    training = [layer for layer in layers if layer.training]
+    training = [layer for layer in model.modules() if layer.training]
+    model.eval()
     try:
-        for layer in training:
-            layer.training = False
         yield
     finally:
         for layer in training:

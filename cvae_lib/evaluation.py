@@ -16,7 +16,7 @@ from cvae_lib.checks import evaluating
 from cvae_lib.data import CaptionedSet, ImageSet, to_unit
 from cvae_lib.data.shapes import Thing
 from cvae_lib.models import VAE, FashionJudge, SceneJudge, TextConditionalVAE
-from cvae_lib.models.scene_judge import Seen
+from cvae_lib.models.judges import Seen
 from cvae_lib.pretrained import load_pretrained
 
 SAMPLES = 10_000  # drawn garments behind class agreement and Fréchet distance
@@ -29,21 +29,16 @@ PARTS = {  # of a thing
 }
 
 
-def measure(model: Any, data: Any) -> dict[str, Any]:
-    """Every metric of a model's record on pictures of its kind.
+def measure_judge(judge: FashionJudge, data: ImageSet) -> dict[str, float]:
+    """The accuracy of the judge of garments."""
+    pixels = data.pixels().to(next(judge.parameters()).device)
+    return {"accuracy": metrics.class_agreement(judge, pixels, data.labels)}
 
-    Of the judge of garments its accuracy; of that of scenes the `obedience` of real ones.
-    """
-    device = next(model.parameters()).device
-    if isinstance(model, FashionJudge):
-        pixels = data.pixels().to(device)
-        return {"accuracy": metrics.class_agreement(model, pixels, data.labels)}
-    if isinstance(model, SceneJudge):
-        seen = model.things(_pixels(data).to(device))
-        return obedience(seen, [scene.things for scene in data.truths])
-    if isinstance(model, TextConditionalVAE):
-        return measure_scenes(model, data)
-    return measure_garments(model, data)
+
+def measure_scene_judge(judge: SceneJudge, data: CaptionedSet) -> dict[str, float]:
+    """How well the judge of scenes reads real ones: their `obedience` to their truths."""
+    seen = judge.things(_pixels(data).to(next(judge.parameters()).device))
+    return obedience(seen, [scene.things for scene in data.truths or ()])
 
 
 def measure_garments(model: VAE, data: ImageSet, seed: int = 0) -> dict[str, Any]:
@@ -162,7 +157,7 @@ def _reconstruction(model: Any, data: Any, size: int, seed: int) -> dict[str, An
             means.append(mu)
             rebuilt = model.decode(mu, condition)
             terms = losses.elbo(model, x, condition, generator)
-            scores = [terms.nll, terms.kl, terms.loss]
+            scores = [terms["nll"], terms["kl"], terms["loss"]]
             scores += [score(x, rebuilt) for score in (metrics.sse, metrics.ssim, metrics.psnr)]
             parts.append(torch.stack(scores))
     names = ("nll", "kl", "negative_elbo", "sse", "ssim", "psnr")

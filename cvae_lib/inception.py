@@ -1,7 +1,4 @@
-"""The features behind the published FID: torch-fidelity's network and resizing, one set of weights.
-
-Others, torchvision's included, give other numbers, which nobody can compare.
-"""
+"""The features of the published FID: torch-fidelity's network; any other gives other numbers."""
 
 import io
 from pathlib import Path
@@ -20,10 +17,9 @@ PUBLISHED = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"  
 class InceptionFeatures:
     """Inception's 2,048 features of colour pictures: with `metrics.frechet_distance` the FID.
 
-    It computes on ``device``; the features come back to the CPU. ``weights`` is a file with a state
-    dict of that network; if None, that of ``$CVAE_INCEPTION_WEIGHTS``, else the one published, from
-    torch's hub cache or downloaded. Raises FileNotFoundError if there are no weights, ValueError if
-    the file holds others.
+    It computes on ``device``. ``weights`` is a file with torch-fidelity's state dict; if None, that
+    of ``$CVAE_INCEPTION_WEIGHTS``, else the one published, from torch's hub cache or downloaded.
+    Raises FileNotFoundError if there are no weights, ValueError if the file holds others.
 
     Source: Heusel et al. 2017; weights of TensorFlow's inception-2015-12-05, by torch-fidelity.
     """
@@ -45,11 +41,11 @@ class InceptionFeatures:
             raise ValueError(
                 f"{path} does not hold Inception's weights ({error}): want torch-fidelity's file"
             ) from error
-        self.device = torch.device(device)
-        self._network.to(self.device)
+        self._network.to(device)
+        self.device = device
 
     @torch.no_grad()
     def __call__(self, images: Tensor, batch_size: int = 50) -> Tensor:
-        """Pictures (N, 3, H, W) in [0, 1], rounded to 8 bits, → (N, 2048)."""
+        """Pictures (N, 3, H, W) in [0, 1], rounded to 8 bits, → (N, 2048) on the CPU."""
         parts = check_images(images, (3, None, None)).split(batch_size)
         return torch.cat([self._network(to_bytes(part.to(self.device)))[0].cpu() for part in parts])

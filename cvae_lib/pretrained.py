@@ -9,6 +9,7 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from torch import nn
 
 from cvae_lib import models
 from cvae_lib.checkpoint import CheckpointError, read_tensors
@@ -32,9 +33,12 @@ def record(name: str) -> dict[str, Any]:
 
 
 def build(architecture: dict[str, Any]) -> Any:
-    """A new model, from the name of its class and the arguments of that."""
+    """A new model, from the name of its class and the arguments of that; ValueError for others."""
     arguments = dict(architecture)
-    return getattr(models, arguments.pop("class"))(**arguments)
+    found = vars(models).get(name := arguments.pop("class"))
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise ValueError(f"{name!r} is no model of this library")
+    return found(**arguments)
 
 
 def load_pretrained(name: str, device: str | torch.device = "cpu") -> Any:
@@ -62,7 +66,7 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Any
     try:
         model = build({"class": metadata["model"], **metadata["architecture"]})
         model.load_state_dict(weights)
-    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} does not hold a model of this library: {error}") from error
     return model.to(device).eval()
 

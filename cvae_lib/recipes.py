@@ -1,34 +1,84 @@
-"""How each shipped model is made (`recipes.json`), and the pictures that models are made from."""
+"""How each shipped model is made (`recipes.json`), and what kinds of models are measured on."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
+from cvae_lib import evaluation
 from cvae_lib.checkpoint import read_tensors, write_tensors
 from cvae_lib.config import TrainConfig
 from cvae_lib.data.fashion import fashion_mnist
 from cvae_lib.data.scenes import joined, scenes
-from cvae_lib.data.sets import TextEncoder, about_encoder
+from cvae_lib.data.sets import CaptionedSet, ImageSet, TextEncoder, about_encoder
 from cvae_lib.distributed import Processes
 from cvae_lib.encoders import HashingTextEncoder
 from cvae_lib.files import user_path
 from cvae_lib.latent import fit_prior, fit_text_prior
-from cvae_lib.models.judges import judge_objective
-from cvae_lib.models.scene_judge import scene_judge_objective, truth_set
-from cvae_lib.pretrained import build
-from cvae_lib.train import History, elbo_objective, fit
+from cvae_lib.losses import elbo
+from cvae_lib.models.judges import judge_objective, scene_judge_objective, truth_set
+from cvae_lib.pretrained import build, text_encoder
+from cvae_lib.train import History, Objective, fit
 
 SCENES = {"train": 50_000, "valid": 1_000, "test": 4_000}  # pictures behind the shipped models
-TEXT_MODEL = "TextConditionalVAE"
 UNSEEN_SEED = {"train": 1, "valid": 2, "test": 0}
-OBJECTIVES = {"FashionJudge": judge_objective, "SceneJudge": scene_judge_objective}
+
+
+def garments(split: str, count: int | None = None) -> ImageSet:
+    """The first ``count`` images of a split of Fashion-MNIST, or all of them."""
+    return fashion_mnist(split).first(count)
+
+
+def captioned_scenes(
+    split: str, count: int | None = None, encoder: TextEncoder | None = None, size: int = 64
+) -> CaptionedSet:
+    """Scenes; of "test" half are of combinations that no text model was trained on."""
+    if split == "test":
+        return scenes_with_unseen(split, count, encoder, size)
+    return scenes(split, count or SCENES[split], size, encoder=encoder or HashingTextEncoder())
+
+
+def scenes_with_unseen(
+    split: str, count: int | None = None, encoder: TextEncoder | None = None, size: int = 64
+) -> CaptionedSet:
+    """Scenes, the second half of combinations that no text model was trained on."""
+    draw = partial(scenes, size=size, encoder=encoder or HashingTextEncoder())
+    count = count or SCENES[split]
+    unseen = draw("unseen", count - count // 2, seed=UNSEEN_SEED[split])
+    return joined(draw(split, count // 2), unseen)
+
+
+def judged_scenes(split: str, count: int | None = None) -> CaptionedSet:
+    """Scenes with their truths for captions, unseen ones too: their judge must know those."""
+    data = scenes_with_unseen(split, count)
+    return data if split == "test" else truth_set(data)
+
+
+class Kind(NamedTuple):
+    """What models of a class are trained and measured on, and how."""
+
+    data: Callable[..., Any]  # (split, count) → images of "train", "valid" or "test"
+    measure: Callable[[Any, Any], dict[str, Any]]  # (model, data) → the metrics of its record
+    objective: Objective = elbo
+
+
+GARMENTS = Kind(garments, evaluation.measure_garments)
+KINDS = {
+    "VAE": GARMENTS,
+    "ConcatConditionalVAE": GARMENTS,
+    "AdditiveConditionalVAE": GARMENTS,
+    "FilmConditionalVAE": GARMENTS,
+    "FashionJudge": Kind(garments, evaluation.measure_judge, judge_objective),
+    "TextConditionalVAE": Kind(captioned_scenes, evaluation.measure_scenes),
+    "SceneJudge": Kind(judged_scenes, evaluation.measure_scene_judge, scene_judge_objective),
+}
 
 
 @dataclass(frozen=True)
@@ -38,15 +88,13 @@ class Recipe:
     about: str
     architecture: dict[str, Any]  # its class and the arguments of that
     config: TrainConfig
+    encoder: str | None = None  # of its texts
     prior_width: float | None = None  # of a prior fitted in the end: benchmarks/prior_width.py
 
-    def encoder(self) -> TextEncoder | None:
-        """A new encoder of its texts."""
-        return HashingTextEncoder() if self.architecture["class"] == TEXT_MODEL else None
-
-    def data(self, split: str, count: int | None = None) -> Any:
-        """The images it is trained ("train", "valid") and measured on ("test")."""
-        return pictures(self.architecture["class"], split, count, self.encoder())
+    @property
+    def kind(self) -> Kind:
+        """What its class is trained and measured on."""
+        return KINDS[self.architecture["class"]]
 
 
 RECIPES = {
@@ -60,25 +108,6 @@ def recipe_of(name: str) -> Recipe:
     if name not in RECIPES:
         raise ValueError(f"no model {name!r}: choose one of {', '.join(RECIPES)}")
     return RECIPES[name]
-
-
-def pictures(
-    kind: str, split: str, count: int | None, encoder: TextEncoder | None, size: int = 64
-) -> Any:
-    """The images that models of the class ``kind`` learn from, or are measured on.
-
-    Garments, or scenes of ``size`` pixels: the second half of those to measure on are of
-    combinations that no text model was trained on. Their judge must know what those may not.
-    """
-    if kind not in (TEXT_MODEL, "SceneJudge"):
-        return fashion_mnist(split).first(count)
-    count = count or SCENES[split]
-    draw = partial(scenes, size=size, encoder=encoder or HashingTextEncoder())
-    if kind == TEXT_MODEL and split != "test":
-        return draw(split, count)
-    unseen = draw("unseen", count - count // 2, seed=UNSEEN_SEED[split])
-    data = joined(draw(split, count // 2), unseen)
-    return data if split == "test" else truth_set(data)
 
 
 def train_recipe(
@@ -95,8 +124,8 @@ def train_recipe(
     """Train the model ``name`` from scratch as its recipe says, and fit its prior.
 
     Args:
-        train_set, valid_set: as the recipe's ``data``; ValueError for fewer than 20 training images
-            for each Gaussian of the prior.
+        train_set, valid_set: as the ``data`` of its kind; ValueError for fewer than 20 training
+            images for each Gaussian of the prior.
         config: replaces the recipe's.
         checkpoint: file to resume from and to write; in the end it holds the finished model, with
             its fitted prior, for `load_checkpoint`. Resuming a finished run changes nothing.
@@ -112,15 +141,13 @@ def train_recipe(
             f"{name} needs at least {least:,} training images, to which its prior is fitted; "
             f"got {len(train_set):,}"
         )
-    if encoder := recipe.encoder():
-        about = about_encoder(encoder) | (about or {})
-    options |= {"checkpoint": checkpoint, "about": about}
-    objective = OBJECTIVES.get(recipe.architecture["class"], elbo_objective)
-    history = fit(model, train_set, valid_set, config, objective=objective, **options)
+    facts = about_encoder(text_encoder(recipe.encoder)) if recipe.encoder else {}
+    options |= {"checkpoint": checkpoint, "about": facts | (about or {})}
+    history = fit(model, train_set, valid_set, config, objective=recipe.kind.objective, **options)
     if recipe.prior_width and not model.prior.fitted:
         together = Processes(next(model.parameters()).device)
         if together.main:
-            (fit_text_prior if encoder else fit_prior)(model, train_set, recipe.prior_width)
+            (fit_text_prior if recipe.encoder else fit_prior)(model, train_set, recipe.prior_width)
             if checkpoint is not None:
                 path = user_path(checkpoint)
                 tensors, metadata = read_tensors(path)

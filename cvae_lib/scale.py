@@ -1,15 +1,12 @@
 """What this machine can afford, chosen once: smoke (tests), cpu, or gpu (full scale)."""
 
-from __future__ import annotations
-
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
 
-@dataclass(frozen=True)
-class Scale:
+class Scale(NamedTuple):
     """How much a chapter trains and measures. None means: all there are."""
 
     name: str

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm.auto import tqdm
 
-from cvae_lib import losses
 from cvae_lib.checkpoint import CheckpointError
 from cvae_lib.checks import evaluating
 from cvae_lib.config import TrainConfig
 from cvae_lib.data.sets import DataSet, to_unit
 from cvae_lib.files import user_path
+from cvae_lib.losses import elbo
 from cvae_lib.run import History, NonFiniteLossError, Objective, Run
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "NonFiniteLossError",
     "Objective",
     "TrainConfig",
-    "elbo_objective",
     "evaluate",
     "fit",
 ]
@@ -37,31 +36,13 @@ __all__ = [
 OnEpoch = Callable[[dict[str, float]], None]  # is given the finished row of the history
 
 
-def elbo_objective(
-    model: Any,
-    x: Tensor,
-    condition: Tensor,
-    generator: torch.Generator | None = None,
-    beta: float | Tensor = 1.0,
-) -> dict[str, Tensor]:
-    """nll + β·kl and both terms, per example in nats.
-
-    While a model trains that takes its σ from the pixels' mean squared error, that too.
-    """
-    nll, kl, logits = losses.elbo(model, x, condition, generator)
-    terms = {"loss": nll + beta * kl, "nll": nll, "kl": kl}
-    if model.training and model.likelihood == "optimal-sigma":
-        terms["squared_error"] = (x - torch.sigmoid(logits)).square().flatten(1).mean(1).detach()
-    return terms
-
-
 def fit(
     model: nn.Module,
     train_set: DataSet,
     valid_set: DataSet,
     config: TrainConfig,
     *,
-    objective: Objective = elbo_objective,
+    objective: Objective = elbo,
     checkpoint: str | Path | None = None,
     resume: bool = True,
     progress: bool = False,
@@ -158,7 +139,7 @@ def _end_epoch(run: Run, bar: tqdm, path: Path | None, on_epoch: OnEpoch | None)
 def evaluate(
     model: nn.Module,
     data: DataSet,
-    objective: Objective = elbo_objective,
+    objective: Objective = elbo,
     *,
     beta: float = 1.0,
     batch_size: int | None = None,

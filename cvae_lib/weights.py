@@ -1,15 +1,10 @@
 """Files of published weights: found on this machine, or downloaded once and verified."""
 
 import contextlib
-import hashlib
-import http.client
 import os
-import urllib.request
 from pathlib import Path
 
-from cvae_lib.files import user_path, write_atomically
-
-TIMEOUT = 30.0  # seconds that a server may be silent
+from cvae_lib.files import fetch, user_path
 
 
 def find_weights(
@@ -32,16 +27,10 @@ def find_weights(
         )
     try:
         path = user_path(cache)
-        if not (path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha):
-            path.parent.mkdir(parents=True, exist_ok=True)  # no download for what cannot be kept
-            with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
-                content = answer.read()
-            if hashlib.sha256(content).hexdigest() != sha:
-                raise ValueError("what came has another SHA-256 than the one published")
-            write_atomically(path, content)
-    except (OSError, ValueError, http.client.HTTPException) as error:
+        fetch(url, path, sha)
+        return path
+    except OSError as error:
         raise FileNotFoundError(
             f"no sound {name} weights at {os.path.expanduser(cache)}, and no download ({error}). "
             f"Get {url} ({size}) on another machine and put it there, or name it in ${variable}"
         ) from error
-    return path

@@ -1,7 +1,5 @@
 """What chapters show beside figures: a table, sliders, a box that draws what you type."""
 
-from __future__ import annotations
-
 import html
 import io
 from collections.abc import Callable, Iterable, Mapping
@@ -16,14 +14,11 @@ from matplotlib.figure import Figure
 from cvae_lib.plots import plot_grid
 from cvae_lib.text import SYNONYMS, text_to_images
 
-MAX_ROWS = 6  # mentions that `prompt_box` draws at once
+MAX_ROWS = COLUMNS = 6  # mentions that `prompt_box` draws at once, pictures of each
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> HTML:
-    """Show rows as a table; the first row's keys head it.
-
-    Numbers: whole ones as they are, others with one decimal from 10 upwards and three below.
-    """
+    """Show rows as a table, headed by the keys of the first; numbers as 12, 12.3 and 0.123."""
     rows = list(rows)
     if not rows:
         raise ValueError("the table has no rows")
@@ -33,68 +28,6 @@ def table(rows: Iterable[Mapping[str, Any]]) -> HTML:
         cells = (_cell("td", row.get(name, ""), first) for name, first in rows[0].items())
         body += f"<tr>{''.join(cells)}</tr>"
     return HTML(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
-
-
-def explore(draw: Callable[..., Figure], **controls: ipywidgets.Widget) -> ipywidgets.VBox:
-    """Return controls over a figure: ``draw(**values)`` is shown anew whenever one changes.
-
-    ``controls`` are ipywidgets with a ``value``, such as `ipywidgets.FloatSlider`; at least one.
-    """
-    if not controls:
-        raise ValueError("explore needs at least one control, such as x=ipywidgets.FloatSlider()")
-    parts = controls.values()
-    return _over_picture(parts, lambda: draw(**{name: c.value for name, c in controls.items()}))
-
-
-def prompt_box(
-    model: Any, text: str = "a pair of black ankle boots", n: int = 6, seed: int = 0
-) -> ipywidgets.VBox:
-    """Return a text field that draws: ``n`` pictures for each garment it names, a row each.
-
-    A text without a known garment word gets one line that says so. The same text and seed give
-    the same pictures. ``model`` is a conditional one of `cvae_lib.models`.
-    """
-    layout = ipywidgets.Layout(width="100%", max_width="32rem")
-    field = ipywidgets.Text(text, description="Text", layout=layout)
-    slider = ipywidgets.IntSlider(seed, 0, max(99, seed), description="Seed")
-    said = ipywidgets.Label()  # shows its value as text, whatever was typed
-
-    def draw() -> Figure | None:
-        generator = torch.Generator(next(model.parameters()).device).manual_seed(slider.value)
-        try:
-            images, labels = text_to_images(model, field.value, n, generator)
-        except ValueError as error:
-            said.value = str(error)
-            return None
-        names = [list(SYNONYMS)[label] for label in labels[:MAX_ROWS]]
-        more = f" (the first {MAX_ROWS} of {len(labels)} garments)"
-        said.value = f"drawn: {', '.join(names)}" + more * (len(labels) > MAX_ROWS)
-        pictures = images[:MAX_ROWS].flatten(0, 1)
-        return plot_grid(pictures, columns=n, row_titles=names, scale=0.9)
-
-    return _over_picture([field, slider, said], draw)
-
-
-def _over_picture(
-    parts: Iterable[ipywidgets.Widget], draw: Callable[[], Figure | None]
-) -> ipywidgets.VBox:
-    """The parts over a picture, which is drawn now and whenever a control among them changes."""
-    picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
-
-    def redraw(_change: object = None) -> None:
-        figure, png = draw(), io.BytesIO()
-        picture.layout.display = None if figure else "none"
-        if figure:
-            figure.savefig(png, format="png")
-            picture.value = png.getvalue()
-
-    for part in parts:
-        if hasattr(part, "continuous_update"):
-            part.continuous_update = False
-        if not isinstance(part, ipywidgets.Label):
-            part.observe(redraw, names="value")
-    redraw()
-    return ipywidgets.VBox([*parts, picture])
 
 
 def _cell(tag: str, value: Any, first: Any) -> str:
@@ -107,3 +40,54 @@ def _cell(tag: str, value: Any, first: Any) -> str:
     side = "right" if isinstance(first, Real) else "left"
     style = f"text-align: {side}; padding: 0.2rem 0.9rem 0.2rem 0"
     return f'<{tag} style="{style}">{html.escape(str(value))}</{tag}>'
+
+
+def explore(draw: Callable[..., Figure | None], **controls: ipywidgets.Widget) -> ipywidgets.VBox:
+    """Return controls over a figure: ``draw(**values)`` is shown anew whenever one changes.
+
+    ``controls`` are ipywidgets with a ``value``; at least one. Where it draws None, nothing shows.
+    """
+    if not controls:
+        raise ValueError("explore needs at least one control, such as x=ipywidgets.FloatSlider()")
+    picture = ipywidgets.Image(format="png", layout={"max_width": "100%"})
+
+    def redraw(_change: object = None) -> None:
+        figure = draw(**{name: control.value for name, control in controls.items()})
+        picture.layout.display = None if figure else "none"
+        if figure:
+            figure.savefig(png := io.BytesIO(), format="png")
+            picture.value = png.getvalue()
+
+    for control in controls.values():
+        control.continuous_update = False
+        control.observe(redraw, names="value")
+    redraw()
+    return ipywidgets.VBox([*controls.values(), picture])
+
+
+def prompt_box(model: Any, text: str = "a pair of black ankle boots") -> ipywidgets.VBox:
+    """Return a text field that draws a row of each garment it names, or says that it knows none.
+
+    The same text and seed give the same pictures, by a conditional ``model``.
+    """
+    wide = {"width": "100%", "max_width": "32rem"}
+    field = ipywidgets.Text(text, description="Text", layout=wide)
+    slider = ipywidgets.IntSlider(max=99, description="Seed")
+    said = ipywidgets.Label()  # shows its value as text, whatever was typed
+
+    def draw(text: str, seed: int) -> Figure | None:
+        generator = torch.Generator(next(model.parameters()).device).manual_seed(seed)
+        try:
+            images, labels = text_to_images(model, text, COLUMNS, generator)
+        except ValueError as error:
+            said.value = str(error)
+            return None
+        names = [list(SYNONYMS)[label] for label in labels[:MAX_ROWS]]
+        more = f" (the first {MAX_ROWS} of {len(labels)} garments)"
+        said.value = f"drawn: {', '.join(names)}" + more * (len(labels) > MAX_ROWS)
+        pictures = images[:MAX_ROWS].flatten(0, 1)
+        return plot_grid(pictures, columns=COLUMNS, row_titles=names, scale=0.9)
+
+    box = explore(draw, text=field, seed=slider)
+    box.children = [field, slider, said, box.children[-1]]
+    return box

@@ -55,7 +55,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         assert main([*command, "--out", made[name]]) == 0
     for name in SLOW:  # to validate on the command line
         config = replace(RECIPES[name].config, epochs=1, batch_size=20)
-        sets = RECIPES[name].data("train", 40), RECIPES[name].data("valid", 10)
+        sets = (RECIPES[name].kind.data(*split) for split in (("train", 40), ("valid", 10)))
         recipes.train_recipe(name, *sets, config=config, checkpoint=made[name])
     return made
 
@@ -174,7 +174,7 @@ def test_sample_depends_on_seed_and_temperature(
     ("changes", "reason"),
     [
         ({"text": "a fast car"}, "no garment word in 'a fast car'; known words include"),
-        ({"text": ""}, "is empty"),
+        ({"text": ""}, "no garment word in ''"),
         ({"--n": "0"}, "Invalid value for '--n'"),
         ({"--temperature": "-1"}, "temperature must be at least 0 and finite, got -1.0"),
         ({"--seed": "-1"}, "Invalid value for '--seed'"),

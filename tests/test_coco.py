@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +22,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cvae_lib.data import (
-    CocoImages,
-    DataError,
-    Scene,
-    Thing,
-    array_cache,
-    coco,
-    coco_captions,
-    coco_images,
-)
+from cvae_lib.data import CocoImages, DataError, coco, coco_captions, coco_images
 from cvae_lib.data.photos import ORIENTATION
 from cvae_lib.encoders import HashingTextEncoder
 
@@ -76,10 +66,6 @@ def flag(size: tuple[int, int] = (90, 60)) -> Image.Image:
     for colour, corner in {"red": (0, 0), "lime": (width, 0), "blue": (0, height)}.items():
         image.paste(colour, (*corner, corner[0] + width, corner[1] + height))
     return image
-
-
-def at(x: int) -> Scene:
-    return Scene((Thing("ring", "red", "small", 1, 0, x / 100, 0.5),), ("white", "grey"))
 
 
 def write_coco(
@@ -141,7 +127,7 @@ def parts(root: Path) -> list[Path]:
 def finished(root: Path) -> int:
     """Chunks of an array that is being built."""
     (part,) = parts(root)
-    return len(json.loads(part.read_bytes())["notes"])
+    return len(json.loads(part.read_bytes())[1])
 
 
 def colours(pixels: np.ndarray) -> list[list[int]]:
@@ -181,21 +167,10 @@ def test_every_kind_of_image_is_used_or_counted(tmp_path: Path) -> None:
     write_coco(tmp_path, files, captions)
     (tmp_path / "val2017" / "folder.jpg").mkdir()
     found = coco_images("val2017", 16, tmp_path)
-    assert asdict(found.report) == {
-        "images": 7,
-        "captions": 8,
-        "missing": 1,
-        "broken": 3,
-        "uncaptioned": 1,
-        "orphans": 1,
-        "empty": 1,
-        "grey": 1,
-        "cmyk": 1,
-        "palette": 1,
-        "alpha": 1,
-        "rotated": 1,
-        "odd": ("image 1: ''",),
-    }
+    counts = {"images": 7, "captions": 8, "missing": 1, "broken": 3, "uncaptioned": 1}
+    ones = ("orphans", "empty", "grey", "cmyk", "palette", "alpha", "rotated")
+    assert list(found.report.items()) == list((counts | dict.fromkeys(ones, 1)).items())
+    assert found.empty == ["image 1: ''"]
     assert [photo.id for photo in found.photos] == [1, 2, 3, 4, 5, 6, 12]
     assert found.photos[0].captions == ["caption 1", "a second one"]
     assert found.images.shape == (7, 3, 16, 16) and found.images.dtype == np.uint8
@@ -241,8 +216,8 @@ def test_exif_that_is_cut_off_is_no_damage(
     see_through.info["transparency"] = bytes([255, 255, 255, 0])
     files["palette.png"] = encoded(see_through, "PNG", transparency=bytes([255] * 8))
     found = coco_images("val2017", 16, write_coco(tmp_path, files))
-    assert found.report.images == len(files) and found.report.broken == 0
-    assert colours(found.images[-1]) == FLAG and found.report.alpha == 1
+    assert found.report["images"] == len(files) and found.report["broken"] == 0
+    assert colours(found.images[-1]) == FLAG and found.report["alpha"] == 1
     assert capsys.readouterr() == ("", "") and not recwarn.list
 
 
@@ -289,12 +264,8 @@ def test_the_picture_is_resized_without_aliasing(size: int) -> None:
     exact = Image.open(io.BytesIO(content)).resize((size, size), Image.Resampling.LANCZOS)
     error = abs(np.asarray(pixels, int) - np.asarray(exact, int).transpose(2, 0, 1))
     assert error.mean() < 1.3, "decoding at a fraction of the size must not show"
-
-
-def test_a_picture_of_the_right_size_stays_as_it_is() -> None:
-    values = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
-    pixels, _ = coco.square(encoded(Image.fromarray(values), "PNG"), 24)
-    assert np.array_equal(np.asarray(pixels), values.transpose(2, 0, 1))
+    same, _ = coco.square(encoded(exact, "PNG"), size)
+    assert np.array_equal(np.asarray(same), np.asarray(exact).transpose(2, 0, 1))
 
 
 def test_a_decompression_bomb_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,32 +289,21 @@ def test_no_memory_is_not_a_broken_photo(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_captions_are_grouped_by_image_and_images_sorted_by_id(tmp_path: Path) -> None:
     names = ["c.jpg", "a.jpg", "b.jpg"]
-    images = [
-        {"id": i, "file_name": n, "truth": at(i).to_json()}
-        for i, n in zip((30, 10, 20), names, strict=True)
-    ]
+    images = [{"id": i, "file_name": n} for i, n in zip((30, 10, 20), names, strict=True)]
     captions = [(20, "b one"), (10, "a one"), (30, "c one"), (20, "b two"), (10, "a two words")]
     shades = {name: encoded(Image.new("L", (8, 8), 80 * i)) for i, name in enumerate(names)}
-    info = {"description": "Drawn", "procedural": True}
-    write_coco(tmp_path, shades, captions, "train", images=images, info=info)
+    write_coco(tmp_path, shades, captions, "train", images=images, info={"description": "Drawn"})
     encoder = LengthEncoder()
     drawn = coco_captions("train", 8, tmp_path, encoder=encoder)
     assert drawn.texts == ["a one", "a two words", "b one", "b two", "c one"] == encoder.seen
     assert drawn.starts.tolist() == [0, 2, 4, 5] and drawn.starts.dtype == np.int64
     assert drawn.images[:, 0, 0, 0].tolist() == [80, 160, 0]
     assert drawn.vectors.dtype == np.float16 and drawn.vectors[1].tolist() == [11, 3]
-    assert drawn.truths == [at(10), at(20), at(30)]
-    assert not drawn.real and drawn.source == f"Drawn: {tmp_path / 'train'}"
-    del images[1]["truth"]
-    write_coco(tmp_path, {}, captions, "train", images=images)
-    again = coco_captions("train", 8, tmp_path, encoder=encoder)
-    assert again.truths is None and again.real and again.source.startswith("COCO: ")
-
-
-def test_the_arrays_are_read_only_memory_maps(tmp_path: Path) -> None:
-    found = coco_captions("val2017", 8, write_coco(tmp_path, plain(3)), encoder=LengthEncoder())
-    for array in (found.images, found.vectors):
+    assert drawn.source == f"Drawn: {tmp_path / 'train'}" and drawn.truths is None
+    for array in (drawn.images, drawn.vectors):
         assert isinstance(array, np.memmap) and not array.flags.writeable
+    write_coco(tmp_path, {}, captions, "train", images=images)
+    assert coco_captions("train", 8, tmp_path, encoder=encoder).source.startswith("COCO: ")
 
 
 def test_the_root_may_stand_in_the_environment(
@@ -354,18 +314,9 @@ def test_the_root_may_stand_in_the_environment(
     ):
         coco_images("val2017", 8)
     monkeypatch.setenv("CVAE_COCO_ROOT", str(write_coco(tmp_path / "a", plain(1))))
-    assert coco_images("val2017", 8).report.images == 1
+    assert coco_images("val2017", 8).report["images"] == 1
     with pytest.raises(DataError, match="data coco --download val2017"):
         coco_images("val2017", 8, tmp_path / "b")
-
-
-def test_a_bar_only_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_coco(tmp_path, plain(2))
-    coco_captions("val2017", 8, tmp_path, encoder=LengthEncoder())
-    assert capsys.readouterr() == ("", "")
-    coco_captions("val2017", 9, tmp_path, encoder=LengthEncoder("b"), progress=True)
-    out, err = capsys.readouterr()
-    assert out == "" and "2/2" in err and "photos" in err and "captions" in err
 
 
 # What is refused.
@@ -389,7 +340,6 @@ CAPTION = {"image_id": 1, "caption": "a"}
         ({"images": [{"id": True}]}, "images[0].id is True, want int"),
         ({"images": [{"id": 1}]}, "images[0].file_name is None, want str"),
         ({"images": [ENTRY, ENTRY]}, "images[1].id 1 is there twice"),
-        ({"images": [ENTRY | {"truth": "x"}]}, "images[0].truth tells no scene"),
         ({"images": [ENTRY], "annotations": [{"caption": "a"}]}, "annotations[0].image_id is None"),
         (
             {"images": [ENTRY], "annotations": [CAPTION, CAPTION | {"caption": 3}]},
@@ -415,16 +365,15 @@ def test_a_file_name_cannot_lead_out(name: str, tmp_path: Path) -> None:
         coco_images("val2017", 8, tmp_path)
 
 
-@pytest.mark.parametrize("split", ["", "..", "../val2017", "a/b", ".hidden", "val2017\n"])
+@pytest.mark.parametrize("split", ["", "..", "../val2017", "val2017\n"])
 def test_a_split_is_a_name(split: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="split must be a name"):
         coco_images(split, 8, tmp_path)
 
 
-@pytest.mark.parametrize("size", [0, -1])
-def test_sizes_are_positive(size: int, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=f"size must be at least 1, got {size}"):
-        coco_images("val2017", size, tmp_path)
+def test_sizes_are_positive(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
+        coco_images("val2017", 0, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -459,7 +408,7 @@ def test_a_photo_that_cannot_be_read_is_not_a_broken_one(
     with monkeypatch.context() as patch, pytest.raises(OSError, match="Input/output"):
         patch.setattr(Path, "read_bytes", fail)
         coco_images("val2017", 8, tmp_path)
-    assert coco_images("val2017", 8, tmp_path).report.images == 2
+    assert coco_images("val2017", 8, tmp_path).report["images"] == 2
 
 
 @pytest.mark.parametrize("factor", ["shape", 1e6, float("nan")])
@@ -482,13 +431,14 @@ def test_vectors_are_checked(factor: Any, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_captions_without_a_word_are_named(tmp_path: Path) -> None:
-    words = [(1, "a cat"), (1, "👍"), (2, "..."), (2, "\u200b"), (3, "猫"), (3, "?" * 99), (9, "")]
+    words = [(1, "a \ud800 cat"), (1, "👍"), (2, "..."), (2, "\u200b")]  # a lone surrogate
+    words += [(3, "猫"), (3, "?" * 99), (9, "")]
     write_coco(tmp_path, plain(3), words)
     found = coco_images("val2017", 8, tmp_path)
-    assert [photo.captions for photo in found.photos] == [["a cat"], ["猫"]]
-    assert (found.report.empty, found.report.captions, found.report.uncaptioned) == (5, 2, 1)
-    assert found.report.odd[:2] == ("image 1: '👍'", "image 2: '...'")
-    assert len(found.report.odd) == 5 and len(found.report.odd[3]) < 80
+    assert [photo.captions for photo in found.photos] == [["a ? cat"], ["猫"]]
+    assert [found.report[key] for key in ("empty", "captions", "uncaptioned")] == [5, 2, 1]
+    assert found.empty[:2] == ["image 1: '👍'", "image 2: '...'"]
+    assert len(found.empty) == 5 and len(found.empty[3]) < 80
     coco_captions("val2017", 8, tmp_path, encoder=HashingTextEncoder(8))
 
 
@@ -498,33 +448,31 @@ def test_a_name_that_no_file_can_have_is_missing(name: str, tmp_path: Path) -> N
     images = [{"id": 1, "file_name": f"{0:012d}.jpg"}, {"id": 2, "file_name": name}]
     write_coco(tmp_path, plain(1), [(1, "a"), (2, "b")], images=images)
     report = coco_images("val2017", 8, tmp_path).report
-    assert (report.images, report.missing) == (1, 1)
-
-
-def test_a_lone_surrogate_reaches_nobody(tmp_path: Path) -> None:
-    write_coco(tmp_path, plain(1), [(1, "a \ud800 cat")])
-    found = coco_captions("val2017", 8, tmp_path, encoder=LengthEncoder())
-    assert found.texts == ["a ? cat"]
+    assert (report["images"], report["missing"]) == (1, 1)
 
 
 # What is kept.
 
 
-def test_nothing_is_done_twice(tmp_path: Path, decoded: list[bytes]) -> None:
+def test_nothing_is_done_twice(
+    tmp_path: Path, decoded: list[bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
     write_coco(tmp_path, plain(5))
     encoder = LengthEncoder()
     first = coco_captions("val2017", 8, tmp_path, encoder=encoder)
-    assert len(decoded) == len(encoder.seen) == 5
+    assert len(decoded) == len(encoder.seen) == 5 and capsys.readouterr() == ("", "")
     again = coco_captions("val2017", 8, tmp_path, encoder=encoder)
     assert len(decoded) == len(encoder.seen) == 5
     assert np.array_equal(first.images, again.images) and np.array_equal(
         first.vectors, again.vectors
     )
-    coco_captions("val2017", 12, tmp_path, encoder=encoder)
+    coco_captions("val2017", 12, tmp_path, encoder=encoder, progress=True)
     assert len(decoded) == 10 and len(encoder.seen) == 5, "vectors serve every size"
     for other in (LengthEncoder("other"), LengthEncoder(fingerprint="2")):
-        coco_captions("val2017", 8, tmp_path, encoder=other)
+        coco_captions("val2017", 8, tmp_path, encoder=other, progress=True)
         assert len(other.seen) == 5
+    out, err = capsys.readouterr()
+    assert out == "" and "5/5" in err and "photos" in err and "captions" in err
     assert len(arrays(tmp_path)) == 5 and len(decoded) == 10
 
 
@@ -558,7 +506,6 @@ def test_another_source_is_another_array(change: str, tmp_path: Path) -> None:
         (".npy", lambda c: c.replace(b"(3, 3, 8, 8)", b"(3, 3, 4,16)")),
         (".json", lambda c: c[:-5]),
         (".json", lambda c: b"[]"),
-        (".json", lambda c: c.replace(b'"rows"', b'"ows"')),
         (".npy", None),
     ],
 )
@@ -578,30 +525,27 @@ def test_an_altered_array_is_refused(suffix: str, damage: Any, tmp_path: Path) -
     assert str(array) in str(error.value)
     for path in (array, array.with_suffix(".json")):
         path.unlink(missing_ok=True)
-    assert coco_images("val2017", 8, tmp_path).report.images == 3
+    assert coco_images("val2017", 8, tmp_path).report["images"] == 3
 
 
 def test_a_set_is_known_by_what_its_arrays_hold(tmp_path: Path) -> None:
-    def known(name: str, count: int = 3, shift: int = 0) -> str:
-        root = write_coco(tmp_path / name, plain(count))
+    def known(name: str, files: dict[str, bytes], shift: int = 0) -> str:
+        root = write_coco(tmp_path / name, files)
         for photo in (root / "val2017").iterdir():
             os.utime(photo, ns=(0, shift))
-        data = coco_captions("val2017", 8, root, encoder=LengthEncoder())
-        return data.fingerprint()
+        return coco_captions("val2017", 8, root, encoder=LengthEncoder()).fingerprint()
 
-    assert known("a") == known("b", shift=10**9) != known("c", count=2)
-    files = plain(3) | {"000000000001.jpg": encoded(flag())}
-    write_coco(tmp_path / "d", files)
-    data = coco_captions("val2017", 8, tmp_path / "d", encoder=LengthEncoder())
-    assert data.fingerprint() not in (known("a"), data.sha256())
-    assert len(data.fingerprint()) == 64
+    files = plain(3)
+    others = (plain(2), files | {"000000000001.jpg": encoded(flag())})
+    assert known("a", files) == known("b", files, shift=10**9)
+    assert len({known("a", files), *(known(f"c{len(o)}", o) for o in others)}) == 3
 
 
 def test_two_at_once_build_once(tmp_path: Path, decoded: list[bytes]) -> None:
     write_coco(tmp_path, plain(20))
     with ThreadPoolExecutor(3) as pool:
         runs = [pool.submit(coco_images, "val2017", 8, tmp_path) for _ in range(3)]
-        assert [run.result().report.images for run in runs] == [20, 20, 20]
+        assert [run.result().report["images"] for run in runs] == [20, 20, 20]
     assert len(decoded) == 20
 
 
@@ -641,33 +585,10 @@ def test_a_killed_build_goes_on(
     (built,) = arrays(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "clean"))
     clean = coco_images("val2017", 8, tmp_path)
-    assert resumed.report == clean.report and clean.report.broken == 1
+    assert resumed.report == clean.report and clean.report["broken"] == 1
     (undisturbed,) = (tmp_path / "clean").rglob("*.npy")
     assert built.read_bytes() == undisturbed.read_bytes() and not parts(tmp_path)
     assert built.with_suffix(".json").read_bytes() == undisturbed.with_suffix(".json").read_bytes()
-
-
-def test_what_was_not_finished_is_made_anew(
-    tmp_path: Path, decoded: list[bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(coco, "CHUNK", 2)
-    write_coco(tmp_path, plain(10))
-    with monkeypatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path / "clean"))
-        clean = np.array(coco_images("val2017", 8, tmp_path).images)
-
-    def full(path: Path, content: bytes) -> None:
-        if parts(tmp_path) and finished(tmp_path) == 3:
-            raise OSError(28, "No space left on device")
-        write(path, content)
-
-    write = array_cache.write_atomically
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
-        patch.setattr(array_cache, "write_atomically", full)
-        coco_images("val2017", 8, tmp_path)
-    decoded.clear()
-    assert np.array_equal(coco_images("val2017", 8, tmp_path).images, clean)
-    assert len(decoded) == 4 and not parts(tmp_path)
 
 
 # Real photos.
@@ -683,11 +604,11 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> CocoImages:
 
 
 def test_the_sample_of_coco_is_read_whole(sample: CocoImages) -> None:
-    counts = {name: count for name, count in asdict(sample.report).items() if count}
+    counts = {name: count for name, count in sample.report.items() if count}
     assert counts == {"images": 283, "captions": 1416, "grey": 2}
     pixels = hashlib.sha256(np.ascontiguousarray(sample.images).tobytes()).hexdigest()
     assert pixels.startswith("7df74fddfc94a765"), "the records on photos are of these pixels"
-    assert sample.real and "COCO 2017" in sample.source
+    assert "COCO 2017" in sample.source
     assert 60 < sample.images.mean() < 160 and sample.images.std() > 50
 
 

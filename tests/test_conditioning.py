@@ -7,11 +7,11 @@ from pathlib import Path
 import conditioning
 import pytest
 import torch
-from conditioning import ARMS, HiddenAdd, build
+from conditioning import ARMS, HiddenVAE, build
 
 from cvae_lib import evaluation, records
 from cvae_lib.data import ImageSet
-from cvae_lib.models import VAE, ConcatConditionalVAE
+from cvae_lib.models import ConcatConditionalVAE
 from cvae_lib.models.conditioning import Add
 from cvae_lib.pretrained import record
 
@@ -55,7 +55,7 @@ def test_arms_of_one_kind_differ_in_scale_alone() -> None:
 
 
 def test_the_hidden_arm_reaches_outside_the_column_space() -> None:
-    model = VAE(conditioning=HiddenAdd)
+    model = HiddenVAE()
     labels = torch.arange(10)
     z = torch.zeros(10, 128)
     with torch.no_grad():

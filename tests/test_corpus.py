@@ -62,11 +62,8 @@ def test_without_a_gpu_it_is_scenes(clip: None) -> None:
     assert found.train.images.shape == (6, 3, 32, 32)
     assert "6 drawn scenes, 4 to measure on" in found.about and "scale cpu" in found.about
     assert not np.array_equal(found.train.images[:4], found.test.images)
-
-
-def test_scenes_are_read_by_the_encoder_that_is_given() -> None:
-    found = load_corpus(SCALES["smoke"], 16, 2, 1, HashingTextEncoder(32))
-    assert found.train.vectors.shape[1] == found.encoder.dim == 32
+    other = load_corpus(SCALES["smoke"], 16, 2, 1, HashingTextEncoder(32))
+    assert other.train.vectors.shape[1] == other.encoder.dim == 32
 
 
 def test_a_named_folder_with_named_weights_is_taken_at_every_scale(clip: None, coco: None) -> None:
@@ -78,22 +75,14 @@ def test_a_named_folder_with_named_weights_is_taken_at_every_scale(clip: None, c
     assert shown.isdisjoint(int(image[0].max()) for image in found.test.images)
 
 
-def test_at_gpu_scale_what_cannot_be_had_is_said(clip: None) -> None:
-    found = load_corpus(SCALES["gpu"], 16, 2, 1)
-    assert not found.photos and "no route to the photos" in found.about
-
-
-def test_no_photo_is_fetched_without_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_gpu_scale_what_cannot_be_had_is_said(
+    clip: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def absent(device: torch.device) -> None:
         raise FileNotFoundError("no CLIP")
 
-    monkeypatch.setattr(corpus, "ClipTextEncoder", absent)
+    found = load_corpus(SCALES["gpu"], 16, 2, 1)
+    assert not found.photos and "no route to the photos" in found.about
+    monkeypatch.setattr(corpus, "ClipTextEncoder", absent)  # then no photo is fetched
     found = load_corpus(SCALES["gpu"], 16, 2, 1)
     assert not found.photos and "no CLIP" in found.about
-
-
-def test_a_count_of_scenes_is_refused_before_a_photo_is_sought(clip: None) -> None:
-    with pytest.raises(TypeError, match=r"test_scenes must be a whole number, got 2\.5"):
-        load_corpus(SCALES["gpu"], 16, 2, 2.5)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="train_scenes must be at least 1, got 0"):
-        load_corpus(SCALES["gpu"], 16, 0, 1)

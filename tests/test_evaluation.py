@@ -8,10 +8,16 @@ import torch
 from cvae_lib.data import CaptionedSet, Thing
 from cvae_lib.data.scenes import joined, scenes
 from cvae_lib.encoders import HashingTextEncoder
-from cvae_lib.evaluation import BATCH, draw_placed, measure, obedience
+from cvae_lib.evaluation import (
+    BATCH,
+    draw_placed,
+    measure_scene_judge,
+    measure_scenes,
+    obedience,
+)
 from cvae_lib.latent import fit_text_prior
 from cvae_lib.models import SceneJudge, TextConditionalVAE
-from cvae_lib.models.scene_judge import Seen
+from cvae_lib.models.judges import Seen
 from cvae_lib.train import evaluate
 
 
@@ -40,7 +46,7 @@ def test_joined_sets_are_one_after_the_other() -> None:
 
 def test_a_record_has_every_group_and_prior() -> None:
     network, data = model(), scene_set()
-    measured = measure(network, data)
+    measured = measure_scenes(network, data)
     assert measured.keys() == {
         "nll", "kl", "negative_elbo", "sse_per_pixel", "ssim", "psnr", "active_units",
         "standard_prior",
@@ -57,7 +63,7 @@ def test_a_record_has_every_group_and_prior() -> None:
     assert measured["nll"] == pytest.approx(terms["nll"])
     assert measured["negative_elbo"] == pytest.approx(terms["loss"])
     fit_text_prior(network, data)
-    again = measure(network, data)
+    again = measure_scenes(network, data)
     assert again["fitted_prior"].keys() == names
     assert again | {"fitted_prior": None} == measured | {"fitted_prior": None}
 
@@ -74,7 +80,7 @@ def test_pictures_are_asked_for_by_the_caption_that_places(monkeypatch: Any) -> 
 
 
 def test_a_judge_is_measured_on_real_scenes() -> None:
-    scores = measure(SceneJudge(width=8), scene_set())
+    scores = measure_scene_judge(SceneJudge(width=8), scene_set())
     assert scores.keys() == {"colour", "shape", "position", "count", "all"}
 
 

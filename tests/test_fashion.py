@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torchvision import datasets
 
-from cvae_lib.data import FASHION_CLASSES, DataError, ImageSet, fashion, fashion_mnist
+from cvae_lib.data import DataError, ImageSet, fashion, fashion_mnist
 from cvae_lib.pretrained import record
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -75,14 +75,7 @@ def test_we_read_what_torchvision_reads(raw: Path, fashion: dict[str, ImageSet])
         assert torch.equal(fashion[split].images, images[:, None]), split
         assert torch.equal(fashion[split].labels, labels), split
         assert list(fashion[split].classes) == theirs.classes
-
-
-def test_sizes_types_and_the_sums_of_the_records(fashion: dict[str, ImageSet]) -> None:
-    sizes = {"train": 55_000, "valid": 5_000, "test": 10_000}
-    for split, count in sizes.items():
-        data = fashion[split]
-        assert data.images.shape == (count, 1, 28, 28) and data.images.dtype == torch.uint8
-        assert data.labels.dtype == torch.int64 and data.classes == FASHION_CLASSES
+        assert len(labels) == {"train": 55_000, "valid": 5_000, "test": 10_000}[split]
     for split in ("train", "test"):
         assert fashion[split].sha256() == record("fashion-vae")["data"][f"{split}_sha256"]
 
@@ -112,8 +105,6 @@ def test_an_unknown_split(split: str) -> None:
     ("name", "spoil"),
     [
         ("test-1.png", lambda content: None),
-        ("test-1.png", lambda content: b""),
-        ("test-1.png", lambda content: content[:20]),
         ("test-1.png", lambda content: content[:2_000_000]),
         ("test-1.png", lambda content: content[:-100_000] + bytes(100_000)),
         ("test-1.png", lambda content: b"version https://git-lfs.github.com/spec/v1\n"),

@@ -88,26 +88,6 @@ def test_a_disk_that_refuses_leaves_the_old_file(
     assert path.read_bytes() == b"old" and os.listdir(path.parent) == ["picture.png"]
 
 
-def test_the_content_is_on_the_disk_before_it_takes_the_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    steps = []
-    fsync, replace = os.fsync, os.replace
-
-    def note_fsync(descriptor: int) -> None:
-        steps.append("fsync")
-        fsync(descriptor)
-
-    def note_replace(source: Path, target: Path) -> None:
-        steps.append("replace")
-        replace(source, target)
-
-    monkeypatch.setattr(os, "fsync", note_fsync)
-    monkeypatch.setattr(os, "replace", note_replace)
-    write_atomically(tmp_path / "x", b"content")
-    assert steps == ["fsync", "replace"] and (tmp_path / "x").read_bytes() == b"content"
-
-
 def test_a_checkpoint_may_be_named_by_a_tilde(
     tmp_path: Path, homeless: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,11 +21,11 @@ from cvae_lib import evaluation, models
 from cvae_lib.data import fashion_mnist
 from cvae_lib.data.scenes import SPLITS, draw_scene, render, scenes
 from cvae_lib.encoders import HashingTextEncoder
-from cvae_lib.models.judges import judge_objective
-from cvae_lib.models.scene_judge import scene_judge_objective, truth_set
+from cvae_lib.losses import elbo
+from cvae_lib.models.judges import judge_objective, scene_judge_objective, truth_set
 from cvae_lib.pretrained import load_pretrained
 from cvae_lib.recipes import RECIPES
-from cvae_lib.train import TrainConfig, elbo_objective, fit
+from cvae_lib.train import TrainConfig, fit
 
 FILE = Path(__file__).with_name("goldens.json")
 IMAGES = 1_000  # to train on
@@ -77,24 +77,24 @@ def hashed_vectors() -> dict[str, list[float]]:
 
 
 KINDS: dict[str, Any] = {
-    "vae": (models.VAE, elbo_objective),
-    "concat": (models.ConcatConditionalVAE, elbo_objective),
+    "vae": (models.VAE, elbo),
+    "concat": (models.ConcatConditionalVAE, elbo),
     "concat, optimal σ": (
         lambda: models.ConcatConditionalVAE(likelihood="optimal-sigma"),
-        elbo_objective,
+        elbo,
     ),
     "concat, binarised": (
         lambda: models.ConcatConditionalVAE(likelihood="binarised"),
-        elbo_objective,
+        elbo,
     ),
-    "additive": (models.AdditiveConditionalVAE, elbo_objective),
-    "film": (models.FilmConditionalVAE, elbo_objective),
+    "additive": (models.AdditiveConditionalVAE, elbo),
+    "film": (models.FilmConditionalVAE, elbo),
     "judge": (lambda: models.FashionJudge(8), judge_objective),
     "scenes judge": (lambda: models.SceneJudge(16), scene_judge_objective),
     **{
         f"text, {how}": (
             lambda how=how: models.TextConditionalVAE(16, 8, 512, how, width=8),
-            elbo_objective,
+            elbo,
         )
         for how in models.CONDITIONINGS
     },
@@ -135,7 +135,8 @@ def measured(name: str) -> dict[str, Any]:
     """The metrics of a shipped model on the first test pictures."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "SAMPLES", SAMPLES)
-        return evaluation.measure(load_pretrained(name), RECIPES[name].data("test", PICTURES))
+        kind = RECIPES[name].kind
+        return kind.measure(load_pretrained(name), kind.data("test", PICTURES))
 
 
 MADE: dict[str, Any] = {

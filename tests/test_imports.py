@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plots": {"checks"},
     "pretrained": {"checkpoint", "data", "encoders", "files", "models"},
     "recipes": {
+        "evaluation",
         "checkpoint",
         "config",
         "data",
@@ -38,6 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "encoders",
         "files",
         "latent",
+        "losses",
         "models",
         "pretrained",
         "train",

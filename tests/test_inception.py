@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -76,26 +75,19 @@ def test_the_hubs_cache_is_used_if_it_is_what_was_published(
 
 
 class Malice:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
     def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.path,)
+        return Path.touch, (Path("harm-was-done"),)
 
 
-@pytest.mark.parametrize("content", ["nothing", "another model", "malice"])
+@pytest.mark.parametrize("content", [torch.nn.Linear(2, 2).state_dict(), Malice()])
 def test_a_file_that_holds_something_else_is_refused_unexecuted(
-    tmp_path: Path, content: str
+    content: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, trace = tmp_path / "weights.pth", tmp_path / "trace"
-    if content == "nothing":
-        path.write_bytes(b"")
-    elif content == "another model":
-        torch.save(torch.nn.Linear(2, 2).state_dict(), path)
-    else:
-        path.write_bytes(pickle.dumps(Malice(trace), protocol=2))
+    monkeypatch.chdir(tmp_path)
+    torch.save(content, "weights.pth")
     with pytest.raises(ValueError, match="does not hold Inception's weights"):
-        InceptionFeatures(path)
-    assert not trace.exists()
+        InceptionFeatures("weights.pth")
+    assert not Path("harm-was-done").exists()
+    Path("weights.pth").write_bytes(b"")
+    with pytest.raises(ValueError, match="does not hold Inception's weights"):
+        InceptionFeatures("weights.pth")

@@ -7,7 +7,7 @@ import pytest
 import scipy.linalg
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-from torch import Tensor
+from torch import Tensor, nn
 
 from cvae_lib.metrics import (
     bits_per_dim,
@@ -17,7 +17,6 @@ from cvae_lib.metrics import (
     judge_features,
     knn_probe,
     linear_probe,
-    mse,
     psnr,
     sse,
     ssim,
@@ -37,7 +36,10 @@ def pairs(channels: int, height: int = 28, width: int = 28) -> tuple[Tensor, Ten
 # Pairs of pictures
 
 
-def assert_ssim_is_that_of_scikit_image(x: Tensor, y: Tensor) -> None:
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(28, 28), (11, 11), (12, 40)])
+def test_ssim_is_that_of_scikit_image(channels: int, size: tuple[int, int]) -> None:
+    x, y = pairs(channels, *size)
     expected = [
         structural_similarity(
             a.double().numpy(), b.double().numpy(), channel_axis=0, data_range=1,
@@ -46,19 +48,7 @@ def assert_ssim_is_that_of_scikit_image(x: Tensor, y: Tensor) -> None:
         for a, b in zip(x, y, strict=True)
     ]  # fmt: skip
     assert ssim(x, y).tolist() == pytest.approx(expected, abs=1e-6)
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("size", [(28, 28), (11, 11), (12, 40)])
-def test_ssim_is_that_of_scikit_image(channels: int, size: tuple[int, int]) -> None:
-    x, y = pairs(channels, *size)
-    assert_ssim_is_that_of_scikit_image(x, y)
     assert ssim(x, y)[0] > 0.9 and ssim(x, y)[-1] < 0.3
-
-
-def test_ssim_of_real_garments_is_that_of_scikit_image(fashion) -> None:
-    x = fashion["test"].pixels(slice(20))
-    assert_ssim_is_that_of_scikit_image(x, torch.nn.functional.avg_pool2d(x, 3, 1, 1))
 
 
 def test_ssim_is_one_of_itself_symmetric_and_negative_of_the_inverse() -> None:
@@ -69,24 +59,18 @@ def test_ssim_is_one_of_itself_symmetric_and_negative_of_the_inverse() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_psnr_is_that_of_scikit_image(channels: int) -> None:
+def test_psnr_is_that_of_scikit_image_and_squared_errors_are_by_hand(channels: int) -> None:
     x, y = pairs(channels)
-    expected = [
-        peak_signal_noise_ratio(a.numpy(), b.numpy(), data_range=1)
-        for a, b in zip(x, y, strict=True)
-    ]
+    greys = zip(x.numpy(), y.numpy(), strict=True)
+    expected = [peak_signal_noise_ratio(a, b, data_range=1) for a, b in greys]
     assert psnr(x, y).tolist() == pytest.approx(expected, abs=1e-4)
     assert psnr(x, x).tolist() == [math.inf] * 5
-
-
-def test_squared_errors_by_hand() -> None:
     x, y = torch.zeros(2, 1, 2, 2), torch.zeros(2, 1, 2, 2)
     y[0, 0, 0, 0], y[1] = 0.5, 1.0
     assert sse(x, y).tolist() == [0.25, 4.0]
-    assert mse(x, y).tolist() == [0.0625, 1.0]
 
 
-@pytest.mark.parametrize("measure", [sse, mse, psnr, ssim])
+@pytest.mark.parametrize("measure", [sse, psnr, ssim])
 def test_pairs_must_be_batches_of_one_shape(measure) -> None:
     with pytest.raises(ValueError, match=r"x and y .* got \(2, 1, 28, 28\) and \(1, 1, 28, 28\)"):
         measure(torch.zeros(2, 1, 28, 28), torch.zeros(1, 1, 28, 28))
@@ -96,12 +80,12 @@ def test_pairs_must_be_batches_of_one_shape(measure) -> None:
         ssim(torch.zeros(2, 1, 10, 28), torch.zeros(2, 1, 10, 28))
 
 
-@pytest.mark.parametrize("measure", [sse, mse, psnr, ssim, lambda x, y: thumbnail(y, 4)])
+@pytest.mark.parametrize("measure", [sse, psnr, ssim, lambda x, y: thumbnail(y, 4)])
 def test_pixels_must_lie_in_the_unit_interval(measure) -> None:
     x, y = pairs(1)
     with pytest.raises(ValueError, match=r"got torch.uint8 .*: use to_unit\(images\)"):
         measure((255 * x).byte(), (255 * y).byte())
-    with pytest.raises(ValueError, match=r"must be float in \[0, 1\], got .*: \(x \+ 1\) / 2"):
+    with pytest.raises(ValueError, match=r"must be float .* got .*: \(x \+ 1\) / 2"):
         measure(x, 2 * y - 1)
     with pytest.raises(ValueError, match="example 3 has the value nan"):
         measure(x, y.index_fill(0, torch.tensor(3), math.nan))
@@ -115,7 +99,7 @@ def test_a_thumbnail_keeps_means_and_loses_detail(generator: torch.Generator) ->
     torch.testing.assert_close(flat, x.mean((2, 3), keepdim=True).expand_as(x))
     errors = [float(sse(x, thumbnail(x, side)).mean()) for side in (1, 4, 16, 32)]
     assert errors == sorted(errors, reverse=True) and errors[-1] == 0
-    with pytest.raises(ValueError, match="side must be at most 32, got 33"):
+    with pytest.raises(ValueError, match="side must be 1 … 32, got 33"):
         thumbnail(x, 33)
 
 
@@ -145,13 +129,16 @@ def test_frechet_distance_is_that_of_scipy(scale: float, shift: float) -> None:
     assert frechet_distance(a, a[torch.randperm(200)]) == pytest.approx(0, abs=1e-9)
 
 
-def test_frechet_distance_of_two_known_gaussians(generator: torch.Generator) -> None:
+def test_frechet_distance_of_known_gaussians(generator: torch.Generator) -> None:
     """For diagonal covariances it is ‖Δμ‖² + Σ (σ_a − σ_b)²."""
     sigma_a, sigma_b = torch.tensor([1.0, 2.0, 0.5]), torch.tensor([2.0, 1.0, 0.5])
     shift = torch.tensor([1.0, 0.0, -2.0])
     a = sigma_a * torch.randn(200_000, 3, generator=generator)
     b = sigma_b * torch.randn(200_000, 3, generator=generator) + shift
     assert frechet_distance(a, b) == pytest.approx(5.0 + 2.0, rel=0.02)
+    one, other = features(50, 0)[:, :1], features(60, 1)[:, :1]  # one dimension
+    expected = (one.mean() - other.mean()) ** 2 + (one.std() - other.std()) ** 2
+    assert frechet_distance(one, other) == pytest.approx(float(expected), rel=1e-9)
 
 
 def test_frechet_distance_of_degenerate_features_is_finite() -> None:
@@ -163,98 +150,82 @@ def test_frechet_distance_of_degenerate_features_is_finite() -> None:
     assert frechet_distance(constant, constant + 1) == pytest.approx(6)
 
 
-@pytest.mark.parametrize("shape", [(1, 6), (0, 6), (6,)])
-def test_frechet_distance_needs_two_examples(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"\(N, D\) with N ≥ 2, got \("):
-        frechet_distance(features(5, 0), torch.zeros(shape))
-    with pytest.raises(ValueError, match=r"\(N, D\) with N ≥ 2, got \("):
-        frechet_distance(torch.zeros(shape), features(5, 0))
-    with pytest.raises(ValueError, match=r"one number of features, got 6 and 4"):
-        frechet_distance(features(5, 0), torch.zeros(5, 4))
+@pytest.mark.parametrize("swapped", [False, True])
+def test_frechet_distance_names_the_set_that_will_not_do(swapped: bool) -> None:
+    def distance(good: Tensor, bad: Tensor) -> float:
+        return frechet_distance(bad, good) if swapped else frechet_distance(good, bad)
 
-
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_frechet_distance_names_the_set_and_the_value_that_is_not_finite(value: float) -> None:
-    a, b = features(5, 0), features(5, 1)
-    b[3, 2] = value
-    with pytest.raises(ValueError, match=f"example 3 has the value {value}: .* features_b must"):
-        frechet_distance(a, b)
-    with pytest.raises(ValueError, match=f"example 3 has the value {value}: .* features_a must"):
-        frechet_distance(b, a)
-
-
-def test_frechet_distance_of_one_feature() -> None:
-    a, b = features(50, 0)[:, :1], features(60, 1)[:, :1]
-    expected = (a.mean() - b.mean()) ** 2 + (a.std() - b.std()) ** 2
-    assert frechet_distance(a, b) == pytest.approx(float(expected), rel=1e-9)
+    good, name = features(5, 0), "features_a" if swapped else "features_b"
+    for shape in ((1, 6), (0, 6), (6,)):
+        with pytest.raises(ValueError, match=rf"{name} must be \(N, D\) with N ≥ 2, got \("):
+            distance(good, torch.zeros(shape))
+    for value in (math.nan, math.inf):
+        bad = features(5, 1)
+        bad[3, 2] = value
+        with pytest.raises(ValueError, match=f"example 3 has the value {value}: .* {name} must"):
+            distance(good, bad)
 
 
 # The judge
 
 
-class GreyJudge:
+class GreyJudge(nn.Module):
     """Sees the class that the mean grey stands for: class k is a picture of grey k / 10."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.batches: list[int] = []
 
     def features(self, x: Tensor) -> Tensor:
+        assert not self.training
         self.batches.append(len(x))
-        return x.flatten(1)[:, :3]
+        return x.flatten(1)
 
-    def __call__(self, x: Tensor) -> Tensor:
-        self.batches.append(len(x))
-        return -(x.mean((1, 2, 3)).unsqueeze(1) - torch.arange(10) / 10).abs()
+    def head(self, features: Tensor) -> Tensor:
+        return -(features.mean(1, keepdim=True) - torch.arange(10) / 10).abs()
+
+
+def greys() -> tuple[Tensor, Tensor]:
+    labels = torch.arange(10)
+    return (labels / 10).view(10, 1, 1, 1).expand(10, 1, 4, 4), labels
 
 
 def test_class_agreement_is_the_share_that_the_judge_sees() -> None:
-    labels = torch.arange(10)
-    images = (labels / 10).view(10, 1, 1, 1).expand(10, 1, 4, 4)
+    images, labels = greys()
     judge = GreyJudge()
-    assert class_agreement(judge, images, labels, batch_size=4) == 1.0
-    assert judge.batches == [4, 4, 2]
+    assert class_agreement(judge, images, labels.tolist()) == 1.0  # type: ignore[arg-type]
     assert class_agreement(judge, images, labels.roll(1)) == 0.0
-    half = labels.clone()
-    half[:5] = 9
-    assert class_agreement(judge, images, half) == 0.5
+    assert class_agreement(judge, images, labels.clamp_min(5)) == 0.5
+    with pytest.raises(ValueError, match=r"shape \(10,\), got torch.int64 \(10, 1\)"):
+        class_agreement(judge, images, labels[:, None])
+    with pytest.raises(ValueError, match="label 10 is out of range: known are 0 … 9"):
+        class_agreement(judge, images, labels + 1)
 
 
 def test_judge_features_come_in_order_whatever_the_batch() -> None:
-    judge = GreyJudge()
-    images = torch.rand(10, 1, 4, 4)
+    judge, images = GreyJudge().train(), torch.rand(10, 1, 4, 4)
     found = judge_features(judge, images, batch_size=3)
-    assert torch.equal(found, images.flatten(1)[:, :3]) and judge.batches == [3, 3, 3, 1]
+    assert torch.equal(found, images.flatten(1)) and judge.batches == [3, 3, 3, 1]
+    assert judge.training  # as it was
+    with pytest.raises(ValueError, match="use to_unit"):
+        judge_features(judge, (255 * images).byte())
+    with pytest.raises(ValueError, match="no images to judge"):
+        judge_features(judge, images[:0])
 
 
-def test_the_judge_is_in_evaluation_mode_and_left_as_it_was(generator) -> None:
+def test_a_judge_is_left_as_it_was(generator: torch.Generator) -> None:
     torch.manual_seed(0)
     judge = SceneJudge(width=4).train()
     before = {name: value.clone() for name, value in judge.state_dict().items()}
     images = torch.rand(6, 3, 32, 32, generator=generator)
     found = [judge_features(judge, images, batch_size=size) for size in (2, 6)]
     torch.testing.assert_close(*found)
-    assert judge.training and all(layer.training for layer in judge.modules())
     assert all(torch.equal(value, before[name]) for name, value in judge.state_dict().items())
-    assert not found[0].requires_grad
+    assert judge.training and not found[0].requires_grad
     torch.testing.assert_close(found[0], judge.eval().features(images).detach())
     reader, garments = FashionJudge(width=4).eval(), torch.rand(40, 1, 28, 28, generator=generator)
     labels = reader(garments).argmax(1)
-    assert class_agreement(reader.train(), garments, labels, batch_size=7) == 1.0
-
-
-def test_the_judge_is_asked_of_images_with_a_label_each() -> None:
-    labels = torch.arange(10)
-    images = (labels / 10).view(10, 1, 1, 1).expand(10, 1, 4, 4)
-    assert class_agreement(GreyJudge(), images, labels.tolist()) == 1.0  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"shape \(10,\), got torch.int64 \(10, 1\)"):
-        class_agreement(GreyJudge(), images, labels[:, None])
-    with pytest.raises(ValueError, match="label 10 is out of range: known are 0 … 9"):
-        class_agreement(GreyJudge(), images, labels + 1)
-    for judged in (judge_features, lambda *of: class_agreement(*of, labels)):
-        with pytest.raises(ValueError, match="use to_unit"):
-            judged(GreyJudge(), (255 * images).byte())
-        with pytest.raises(ValueError, match="no images to judge"):
-            judged(GreyJudge(), images[:0])
+    assert class_agreement(reader.train(), garments, labels) == 1.0
 
 
 # Diversity
@@ -287,8 +258,6 @@ def test_bits_per_dim_of_uniform_greys_are_eight() -> None:
     probability = 784 * math.log(256)
     assert bits_per_dim(density, 784, levels=256) == 8
     assert bits_per_dim(probability, 784) == pytest.approx(8)
-    with pytest.raises(ValueError, match="at least 1, got 0 and 256"):
-        bits_per_dim(1.0, 0, 256)
 
 
 # Probes
@@ -303,13 +272,8 @@ def test_probes_read_separable_classes(probe, generator: torch.Generator) -> Non
     assert score > 0.98
     scaled = latents * torch.tensor([1.0, 1000.0])  # a wide dimension does not drown the other
     assert probe(scaled[:400], labels[:400], scaled[400:], labels[400:]) == pytest.approx(score)
-
-
-@pytest.mark.parametrize("probe", [knn_probe, linear_probe])
-def test_probes_find_nothing_in_noise(probe, generator: torch.Generator) -> None:
-    latents = torch.randn(1500, 4, generator=generator)
-    labels = torch.randint(10, (1500,), generator=generator)
-    assert probe(latents[:1000], labels[:1000], latents[1000:], labels[1000:]) < 0.17
+    noise = torch.randn(600, 2, generator=generator)  # says nothing
+    assert probe(noise[:400], labels[:400], noise[400:], labels[400:]) < 0.45
 
 
 def test_only_the_neighbours_see_classes_that_no_line_parts(generator: torch.Generator) -> None:
@@ -317,4 +281,3 @@ def test_only_the_neighbours_see_classes_that_no_line_parts(generator: torch.Gen
     labels = (latents.norm(dim=1) > 1.2).long()  # a disc and the ring around it
     parts = latents[:1000], labels[:1000], latents[1000:], labels[1000:]
     assert knn_probe(*parts) > 0.95 > 0.7 > linear_probe(*parts)
-    assert knn_probe(*parts, neighbours=1) != knn_probe(*parts, neighbours=50)

@@ -27,7 +27,7 @@ JUDGES = ("fashion-judge", "scenes-judge")
 @pytest.fixture(scope="module")
 def measured_on(fashion: dict[str, ImageSet]) -> dict[str, ImageSet | CaptionedSet]:
     """What each model is measured on, by its name."""
-    scenes = RECIPES["scenes-film"].data("test")
+    scenes = RECIPES["scenes-film"].kind.data("test")
     return {name: scenes if "scenes" in name else fashion["test"] for name in RECIPES}
 
 
@@ -55,7 +55,7 @@ def test_the_judges_are_as_good_as_their_records_say(
 ) -> None:
     recorded = record(name)["metrics"]
     # another processor rounds otherwise: a picture near the border may change sides
-    assert evaluation.measure(load_pretrained(name), measured_on[name]) == pytest.approx(
+    assert RECIPES[name].kind.measure(load_pretrained(name), measured_on[name]) == pytest.approx(
         recorded, rel=1e-3
     )
     assert min(recorded.values()) >= {"fashion-judge": 0.92, "scenes-judge": 0.99}[name]

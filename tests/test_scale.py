@@ -6,38 +6,25 @@ import torch
 from cvae_lib.scale import SCALES, choose_scale
 
 
-@pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch):
-    """Pretend that there is a GPU, or that there is none."""
-
-    def pretend(there: bool) -> None:
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
-
-    return pretend
-
-
-@pytest.mark.parametrize("name", ["smoke", "cpu", "gpu"])
-@pytest.mark.parametrize("there", [False, True])
-def test_the_variable_decides(name: str, there: bool, gpu, monkeypatch) -> None:
-    gpu(there)
-    monkeypatch.setenv("CVAE_SCALE", name)
-    scale = choose_scale()
-    assert scale is SCALES[name] and scale.name == name
-    assert scale.device == torch.device("cuda" if there else "cpu")
-
-
-@pytest.mark.parametrize(("there", "name"), [(False, "cpu"), (True, "gpu")])
-@pytest.mark.parametrize("variable", [None, ""])
-def test_without_it_the_machine_decides(there: bool, name: str, variable, gpu, monkeypatch) -> None:
-    gpu(there)
+def pretend(monkeypatch: pytest.MonkeyPatch, gpu: bool, name: str | None) -> None:
+    """Pretend that there is a GPU or none, and that $CVAE_SCALE is ``name`` or not set."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.delenv("CVAE_SCALE", raising=False)
-    if variable is not None:
-        monkeypatch.setenv("CVAE_SCALE", variable)
-    assert choose_scale().name == name
+    if name is not None:
+        monkeypatch.setenv("CVAE_SCALE", name)
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_the_variable_decides_else_the_machine(gpu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (None, "", *SCALES):
+        pretend(monkeypatch, gpu, name)
+        scale = choose_scale()
+        assert scale is SCALES[name or ("gpu" if gpu else "cpu")]
+        assert scale.device == torch.device("cuda" if gpu else "cpu")
 
 
 def test_an_unknown_scale(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CVAE_SCALE", "huge")
+    pretend(monkeypatch, False, "huge")
     with pytest.raises(ValueError, match="CVAE_SCALE is 'huge': choose one of smoke, cpu, gpu"):
         choose_scale()
 
@@ -50,9 +37,9 @@ def test_scales_grow() -> None:
     assert min(scale.seeds for scale in SCALES.values()) >= 2  # a comparison needs a spread
 
 
-def test_a_scale_tells_the_reader_what_ran(gpu) -> None:
-    gpu(False)
+def test_a_scale_tells_the_reader_what_ran(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, False, None)
     expected = "scale cpu: 20,000 training images, 5 epochs, on the CPU"
     assert str(SCALES["cpu"]) == expected
-    gpu(True)
+    pretend(monkeypatch, True, None)
     assert str(SCALES["gpu"]) == "scale gpu: all training images, 40 epochs, on the CUDA"

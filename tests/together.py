@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from cvae_lib import losses
 from cvae_lib.data import CaptionedSet
 from cvae_lib.distributed import Processes
+from cvae_lib.losses import elbo as elbo_objective
 from cvae_lib.models import TextConditionalVAE
-from cvae_lib.train import History, TrainConfig, elbo_objective, fit
+from cvae_lib.train import History, TrainConfig, fit
 
 # 58 images: 9 steps an epoch, of 4 + 3 images each, the last of 1 + 1.
 CONFIG = TrainConfig(4, 7, lr=0.01, seed=2, precision="float32", channels_last=False)

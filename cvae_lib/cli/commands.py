@@ -88,7 +88,7 @@ def run(name: str, given: dict[str, Any]) -> None:
     device = device_called(given["device"])
     try:
         if recipe:
-            sets = recipe.data("train", given["images"]), recipe.data("valid")
+            sets = recipe.kind.data("train", given["images"]), recipe.kind.data("valid")
             _, history = train_recipe(name, *sets, device=device, **how)
         else:
             history = train_text(given, device, how)
@@ -136,15 +136,15 @@ def evaluate(
     model: str = Argument(help="A shipped model or a checkpoint."), images: int | None = IMAGES
 ) -> None:
     """Measure a model on the test images; a shipped model is compared with its record."""
-    from cvae_lib.evaluation import measure
     from cvae_lib.pretrained import load
-    from cvae_lib.recipes import pictures
+    from cvae_lib.recipes import KINDS
 
     network, encoder, record = load(model, device_called())
-    size = network.image_shape[1] if encoder else 64
-    data = pictures(type(network).__name__, "test", images, encoder, size)
+    kind = KINDS[type(network).__name__]
+    texts = {"encoder": encoder, "size": network.image_shape[1]} if encoder else {}
+    data = kind.data("test", images, **texts)
     recorded = flat(record["metrics"]) if record else {}
-    rows = [(k, v, recorded.get(k, "")) for k, v in flat(measure(network, data)).items()]
+    rows = [(k, v, recorded.get(k, "")) for k, v in flat(kind.measure(network, data)).items()]
     columns = ("metric", "measured", *(["record"] if record else []))
     table(f"{model} on {len(data):,} test images", columns, rows)
     if record and data.sha256() != record["data"]["test_sha256"]:
@@ -229,10 +229,10 @@ def coco(
         return
     found = coco_images(split, size, root, progress=bar)
     echo(found.source)
-    rows = [(name, f"{count:,}") for name, count in vars(found.report).items() if name != "odd"]
+    rows = [(name, f"{count:,}") for name, count in found.report.items()]
     table(f"{split} at {size} × {size}", ("", ""), rows)
-    if odd := found.report.odd:
-        echo(f"Left out are captions without a word, as those of {'; '.join(odd)}")
+    if found.empty:
+        echo(f"Left out are captions without a word, as those of {'; '.join(found.empty[:5])}")
 
 
 @about_data.command(epilog=examples("data scenes"))

@@ -1,6 +1,6 @@
 """Data: sets, Fashion-MNIST, Scenes, and COCO."""
 
-from cvae_lib.data.coco import CocoImages, CocoReport, coco_captions, coco_images
+from cvae_lib.data.coco import CocoImages, coco_captions, coco_images
 from cvae_lib.data.download import download_coco
 from cvae_lib.data.fashion import FASHION_CLASSES, fashion_mnist
 from cvae_lib.data.scenes import draw_scene, write_scenes
@@ -9,7 +9,7 @@ from cvae_lib.data.shapes import Scene, Thing, render
 from cvae_lib.files import DataError
 
 __all__ = [
-    "FASHION_CLASSES", "CaptionedSet", "CocoImages", "CocoReport", "DataError", "ImageSet", "Scene",
+    "FASHION_CLASSES", "CaptionedSet", "CocoImages", "DataError", "ImageSet", "Scene",
     "TextEncoder", "Thing", "coco_captions", "coco_images", "download_coco", "draw_scene",
     "fashion_mnist", "render", "to_bytes", "to_unit", "write_scenes",
 ]  # fmt: skip

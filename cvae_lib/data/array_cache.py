@@ -15,33 +15,32 @@ from tqdm import tqdm
 
 from cvae_lib.files import DataError, write_atomically
 
-Work = Callable[[Any], tuple[np.ndarray, Any]]
+Work = Callable[[Any], tuple[np.ndarray, Any]]  # some items → as many rows or fewer, and a note
 
 
 def cached_array(
-    path: Path, key: dict[str, Any], row: np.dtype, work: Work, chunks: Sequence[Any], bar: str = ""
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Return an array as a read-only memory map, and the "sha256" and "notes" of its chunks.
+    path: Path, key: Any, row: np.dtype, work: Work, items: Sequence[Any], chunk: int, bar: str = ""
+) -> tuple[np.ndarray, list[Any]]:
+    """Return an array as a read-only memory map, and a note on each chunk of items.
 
-    It lies in ``PATH-HASH.npy``, where HASH stands for ``key``, all that it is built from (JSON).
-    ``work`` turns each of ``chunks``, some items, into as many rows or fewer, and a note (JSON). A
+    It lies in ``PATH-HASH.npy``, where HASH stands for ``key``, all that it is built from (JSON). A
     build that was killed goes on behind its last chunk; a second process waits for the first.
     ``bar`` is what a progress bar counts. DataError for files that are not as they were written.
     """
-    hashed = sha256(json.dumps(key, sort_keys=True).encode())[:16]
-    path = path.with_name(f"{path.name}-{hashed}.npy")
+    hashed = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    path = path.with_name(f"{path.name}-{hashed[:16]}.npy")
     manifest = path.with_suffix(".json")
     if not manifest.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.stem}.lock")):
             if not manifest.exists():
-                _build(path, row, work, chunks, bar)
+                _build(path, row, work, items, chunk, bar)
     try:
-        about: dict[str, Any] = json.loads(manifest.read_bytes())
+        counts, notes = json.loads(manifest.read_bytes())
         array = np.load(path, mmap_mode="r")
-        if (array.dtype, array.shape) == (row.base, (sum(map(len, chunks)), *row.shape)):
-            return array[: about["rows"]], about
-    except (FileNotFoundError, ValueError, KeyError, TypeError, EOFError):
+        if (array.dtype, array.shape) == (row.base, (len(items), *row.shape)):
+            return array[: sum(counts)], notes
+    except (FileNotFoundError, ValueError, TypeError, EOFError):
         pass
     raise DataError(
         f"{path} or {manifest.name} beside it is not as it was written: move both elsewhere, "
@@ -49,36 +48,26 @@ def cached_array(
     )
 
 
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _build(path: Path, row: np.dtype, work: Work, chunks: Sequence[Any], bar: str) -> None:
-    """Append chunk by chunk to ``path``; beside it stands what is known of those that are there."""
-    part, count = path.with_suffix(".part"), sum(map(len, chunks))
-    going_on = part.exists() and path.exists()
-    about: dict[str, Any] = {"rows": 0, "sha256": [], "notes": []}
-    about = json.loads(part.read_bytes()) if going_on else about
-    done = len(about["notes"])
-    header = {"descr": row.base.str, "fortran_order": False, "shape": (count, *row.shape)}
-    progress = tqdm(total=count, unit=f" {bar}", disable=not bar)
-    with path.open("r+b" if going_on else "wb") as file, progress:
-        np.lib.format.write_array_header_1_0(file, header)
-        start = file.tell()
-        file.truncate(start + count * row.itemsize)  # also if there will be fewer rows
-        progress.update(sum(map(len, chunks[:done])))
-        for chunk in chunks[done:]:
-            rows, note = work(chunk)
-            content = np.ascontiguousarray(rows, row.base).tobytes()
-            file.seek(start + about["rows"] * row.itemsize)
-            file.write(content)
+def _build(
+    path: Path, row: np.dtype, work: Work, items: Sequence[Any], chunk: int, bar: str
+) -> None:
+    """Append chunk by chunk to ``path``; beside it stand how many rows each has, and its note."""
+    part = path.with_suffix(".part")
+    if not (part.exists() and path.exists()):  # as many rows as items: there may be fewer
+        np.lib.format.open_memmap(path, "w+", row.base, (len(items), *row.shape))
+        write_atomically(part, b"[[], []]")
+    counts, notes = about = json.loads(part.read_bytes())
+    done = chunk * len(notes)
+    progress = tqdm(total=len(items), initial=done, unit=f" {bar}", disable=not bar)
+    with path.open("r+b") as file, progress:
+        file.seek(np.load(path, mmap_mode="r").offset + sum(counts) * row.itemsize)
+        for start in range(done, len(items), chunk):
+            rows, note = work(items[start : start + chunk])
+            file.write(np.ascontiguousarray(rows, row.base).data)
             file.flush()
             os.fsync(file.fileno())
-            about["rows"] += len(rows)
-            about["sha256"].append(sha256(content))
-            about["notes"].append(note)
+            counts.append(len(rows))
+            notes.append(note)
             write_atomically(part, json.dumps(about).encode())
-            progress.update(len(chunk))
-    about["sha256"] = sha256("".join(about["sha256"]).encode())
-    write_atomically(path.with_suffix(".json"), json.dumps(about).encode())
-    part.unlink(missing_ok=True)
+            progress.update(min(chunk, len(items) - start))
+    part.replace(path.with_suffix(".json"))

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path, PureWindowsPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cvae_lib.checks import whole_number
-from cvae_lib.data.array_cache import cached_array, sha256
+from cvae_lib.data.array_cache import cached_array
 from cvae_lib.data.photos import KINDS, square
-from cvae_lib.data.scenes import STYLES
 from cvae_lib.data.sets import CaptionedSet, TextEncoder
-from cvae_lib.data.shapes import Scene
 from cvae_lib.files import DataError, cache_root, user_path
 from cvae_lib.text import has_word
 
-VERSION = 3  # of the cached arrays: raise it if the same files give other arrays, chunks or notes
+VERSION = 4  # of the cached arrays: raise it if the same files give other arrays, chunks or notes
 CHUNK = 256  # photos that are decoded, written and vouched for together
 TEXTS = 1024  # captions that are encoded together
-ODD = 5  # captions that the report quotes
 REMEDY = (
     "A COCO folder has annotations/captions_SPLIT.json and the images in SPLIT/. Name yours in "
     "$CVAE_COCO_ROOT; or python -m cvae_lib data coco --download val2017 fetches one, "
@@ -36,45 +33,28 @@ REMEDY = (
 )
 
 
-@dataclass(frozen=True)
-class Photo:
+class Photo(NamedTuple):
     """An image that the annotations list."""
 
     id: int
     file_name: str
-    truth: Scene | None
-    captions: list[str] = field(default_factory=list)
+    captions: list[str]
 
 
-@dataclass(frozen=True)
-class CocoReport:
-    """How many images and captions a split has, were left out, or were mended."""
+class CocoImages(NamedTuple):
+    """The images of a split, the photo that each shows, and a report of what was found.
 
-    images: int  # used; so many rows the array has
-    captions: int  # of these images
-    missing: int  # captioned images without a file
-    broken: int  # captioned images that are cut off, damaged, too large, or neither JPEG nor PNG
-    uncaptioned: int  # images without a caption; their files are not looked at
-    orphans: int  # captions of an image that is not listed
-    empty: int  # captions without a letter or digit
-    grey: int  # used images that were turned to RGB, as the next two
-    cmyk: int
-    palette: int
-    alpha: int  # used images with transparency, which were laid over white
-    rotated: int  # used images that were turned upright, as their EXIF data say
-    odd: tuple[str, ...] = ()  # the first of the empty captions, with their images' ids
+    It counts "images" and their "captions"; captioned images left out as "missing" or "broken" (cut
+    off, damaged, too large, neither JPEG nor PNG); "uncaptioned" images; captions that are
+    "orphans", of no listed image, or "empty", without a letter or digit; and images turned to RGB
+    ("grey", "cmyk", "palette"), laid over white ("alpha") or turned upright ("rotated").
+    """
 
-
-@dataclass(frozen=True)
-class CocoImages:
-    """The images of a split, uint8 (N, 3, size, size), and the photo that each shows."""
-
-    images: np.ndarray
+    images: np.ndarray  # uint8 (N, 3, size, size)
     photos: list[Photo]
-    report: CocoReport
+    report: dict[str, int]
+    empty: list[str]  # the empty captions, with their images' ids
     source: str
-    real: bool
-    sha256: str  # stands for the content of ``images``
 
 
 def coco_captions(
@@ -87,45 +67,34 @@ def coco_captions(
 ) -> CaptionedSet:
     """Return one split of a COCO folder: images (N, 3, size, size), vectors float16 (M, D).
 
-    The first call decodes the photos (as `coco_images`, which tells arguments and errors and has a
-    report) and encodes the captions; later ones open both as memory maps. The vectors serve every
-    size. ValueError also if they are not as the encoder says, or do not fit into float16.
+    Arguments and errors are those of `coco_images`. The first call decodes photos and encodes
+    captions; later ones open both as memory maps. The vectors serve every size. ValueError also if
+    they are not as the encoder says, or do not fit into float16.
     """
     found = coco_images(split, size, root, progress=progress)
     texts = [caption for photo in found.photos for caption in photo.captions]
-    key = {"version": VERSION, "encoder": encoder.name, "fingerprint": encoder.fingerprint}
-    key["captions"] = sha256(json.dumps(texts).encode())
-    vectors, about = cached_array(
+    vectors, _ = cached_array(
         cache_root() / "coco-arrays" / f"{split}-captions",
-        key,
+        [VERSION, encoder.name, encoder.fingerprint, texts],
         np.dtype((np.float16, (encoder.dim,))),
         partial(_encode, encoder),
-        _chunks(texts, TEXTS),
+        texts,
+        TEXTS,
         "captions" * progress,
     )
-    counts = [len(photo.captions) for photo in found.photos]
-    starts = np.cumsum([0, *counts], dtype=np.int64)
-    truths = [photo.truth for photo in found.photos if photo.truth is not None]
-    told = len(truths) == len(found.photos)
-    styles = STYLES if told and set(counts) == {len(STYLES)} else ()
-    content = found.sha256.encode() + about["sha256"].encode() + starts.tobytes()
-    facts: dict[str, Any] = {"source": found.source, "real": found.real, "styles": styles}
-    data = CaptionedSet(found.images, vectors, starts, texts, truths if told else None, **facts)
-    return data.known_as(sha256(content))
+    starts = np.cumsum([0, *(len(photo.captions) for photo in found.photos)], dtype=np.int64)
+    return CaptionedSet(found.images, vectors, starts, texts, source=found.source)
 
 
 def coco_images(
     split: str, size: int, root: str | Path | None = None, *, progress: bool = False
 ) -> CocoImages:
-    """Return the images of a split, upright, cut to the central square and resized; and a report.
+    """Return the images of a split by id, upright, cut to the central square and resized.
 
-    Images are sorted by id. One without a caption, or without a file that can be read, is left out
-    and counted. The array is kept in the user's cache until annotations or photos change.
-
-    Args:
-        split: "val2017", …: captions in ``ROOT/annotations/captions_SPLIT.json``, JPEG or PNG files
-            in ``ROOT/SPLIT``; `write_scenes` makes such a folder, too.
-        root: else ``$CVAE_COCO_ROOT``; else where `download_coco` puts it.
+    The captions of a split ("val2017", …) are in ``ROOT/annotations/captions_SPLIT.json``, its JPEG
+    or PNG files in ``ROOT/SPLIT``; `write_scenes` makes such a folder, too. ``root`` is by default
+    ``$CVAE_COCO_ROOT``, else where `download_coco` puts it. The array is kept in the user's cache
+    until annotations or photos change.
 
     Raises:
         TypeError, ValueError: if ``split`` or ``size`` makes no sense.
@@ -134,36 +103,38 @@ def coco_images(
     size = whole_number("size", size, at_least=1)
     folder, path = coco_root(root) / split, annotation_file(split, root)
     content = path.read_bytes()
-    photos, info, counts = parse_captions(content, path)
+    photos, about = parse_captions(content, path)
     captioned = [photo for photo in photos if photo.captions]
     stamps = {photo.file_name: _stamp(folder / photo.file_name) for photo in captioned}
     present = [photo for photo in captioned if stamps[photo.file_name]]
-    key = {"version": VERSION, "annotations": sha256(content), "size": size, "photos": stamps}
-    images, about = cached_array(
+    images, notes = cached_array(
         cache_root() / "coco-arrays" / f"{split}-{size}",
-        key,
+        [VERSION, hashlib.sha256(content).hexdigest(), size, stamps],
         np.dtype((np.uint8, (3, size, size))),
         partial(_decode, folder, size),
-        _chunks(present, CHUNK),
+        present,
+        CHUNK,
         "photos" * progress,
     )
-    kinds = list(chain(*about["notes"]))  # of each photo
+    kinds = list(chain(*notes))  # of each photo
     used = [photo for photo, its in zip(present, kinds, strict=True) if "broken" not in its]
-    counts |= {kind: sum(kind in its for its in kinds) for kind in KINDS}
-    report = CocoReport(
-        images=len(used),
-        captions=sum(len(photo.captions) for photo in used),
-        missing=len(captioned) - len(present),
-        uncaptioned=len(photos) - len(captioned),
+    counts = {kind: sum(kind in its for its in kinds) for kind in KINDS}
+    report = {
+        "images": len(used),
+        "captions": sum(len(photo.captions) for photo in used),
+        "missing": len(captioned) - len(present),
+        "broken": counts.pop("broken"),
+        "uncaptioned": len(photos) - len(captioned),
+        "orphans": about["orphans"],
+        "empty": len(about["empty"]),
         **counts,
-    )
+    }
     if not used:
         raise DataError(
             f"no image of {path} can be used: {len(captioned)} have captions, of these "
-            f"{report.missing} are not in {folder} and {report.broken} are broken. {REMEDY}"
+            f"{report['missing']} are not in {folder} and {report['broken']} are broken. {REMEDY}"
         )
-    source, real = f"{info.get('description') or 'COCO'}: {folder}", not info.get("procedural")
-    return CocoImages(images, used, report, source, real, about["sha256"])
+    return CocoImages(images, used, report, about["empty"], f"{about['description']}: {folder}")
 
 
 def coco_root(root: str | Path | None = None) -> Path:
@@ -181,12 +152,11 @@ def annotation_file(split: str, root: str | Path | None = None) -> Path:
     return path
 
 
-def parse_captions(
-    content: bytes, path: Path
-) -> tuple[list[Photo], dict[str, Any], dict[str, Any]]:
-    """Check what the file ``path`` holds → its images by id, its info, its useless captions.
+def parse_captions(content: bytes, path: Path) -> tuple[list[Photo], dict[str, Any]]:
+    """Check what the file ``path`` holds → its images by id, its description and useless captions.
 
-    Those have no letter or digit. A DataError names the file and the entry that is not right.
+    Those are "orphans" (how many) and "empty" (which, with their images' ids): without a letter or
+    digit. A DataError names the file and the entry that is not right.
     """
     try:
         tree = json.loads(content)
@@ -195,15 +165,12 @@ def parse_captions(
     photos: dict[int, Photo] = {}
     for at, entry in _entries(path, tree, "images", id=int, file_name=str):
         number, name = entry["id"], entry["file_name"]
-        if not _is_inside(name):
+        way = PureWindowsPath(name)  # knows both kinds of slash
+        if not way.parts or way.anchor or ".." in way.parts or "\0" in name:
             raise DataError(f"{at}.file_name {name!r} leads out of its folder")
         if number in photos:
             raise DataError(f"{at}.id {number} is there twice")
-        try:
-            truth = None if entry.get("truth") is None else Scene.from_json(entry["truth"])
-        except ValueError as error:
-            raise DataError(f"{at}.truth {error}") from error
-        photos[number] = Photo(number, name, truth)
+        photos[number] = Photo(number, name, [])
     orphans, empty = 0, []
     for _, entry in _entries(path, tree, "annotations", image_id=int, caption=str):
         number = entry["image_id"]
@@ -214,15 +181,9 @@ def parse_captions(
             photos[number].captions.append(caption)
         else:
             orphans += 1
-    useless = {"orphans": orphans, "empty": len(empty), "odd": tuple(empty[:ODD])}
     info = tree["info"] if isinstance(tree.get("info"), dict) else {}
-    return sorted(photos.values(), key=lambda photo: photo.id), info, useless
-
-
-def _is_inside(name: str) -> bool:
-    """Whether a relative path, wherever it came from, stays in its folder on any system."""
-    path = PureWindowsPath(name)  # knows both kinds of slash
-    return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name
+    about = {"description": info.get("description") or "COCO", "orphans": orphans, "empty": empty}
+    return [photos[number] for number in sorted(photos)], about
 
 
 def _entries(path: Path, tree: Any, name: str, **fields: type) -> Iterator[tuple[str, Any]]:
@@ -241,13 +202,10 @@ def _entries(path: Path, tree: Any, name: str, **fields: type) -> Iterator[tuple
 
 def _decode(folder: Path, size: int, photos: list[Photo]) -> tuple[np.ndarray, list[list[str]]]:
     """Photos to the squares of those that are not broken, and what each of all was."""
-
-    def work(photo: Photo) -> tuple[np.ndarray | None, list[str]]:
-        return square((folder / photo.file_name).read_bytes(), size)
-
+    files = (folder / photo.file_name for photo in photos)
     with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the report says what is odd
-        squares = list(pool.map(work, photos))  # Pillow lets threads run side by side
+        squares = list(pool.map(lambda file: square(file.read_bytes(), size), files))
     rows = [pixels for pixels, _ in squares if pixels is not None]
     return np.array(rows, np.uint8), [kinds for _, kinds in squares]
 
@@ -260,10 +218,6 @@ def _encode(encoder: TextEncoder, texts: list[str]) -> tuple[np.ndarray, None]:
             f"want ({len(texts)}, {encoder.dim}), and numbers that float16 can hold"
         )
     return vectors, None
-
-
-def _chunks(items: list[Any], size: int) -> list[list[Any]]:
-    return [items[i : i + size] for i in range(0, len(items), size)]
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

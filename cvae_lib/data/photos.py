@@ -20,7 +20,7 @@ UPRIGHT = dict(enumerate((*TURNS, T.ROTATE_270, T.TRANSVERSE, T.ROTATE_90), 2))
 def square(content: bytes, size: int) -> tuple[np.ndarray | None, list[str]]:
     """Decode a JPEG or PNG file → its central square, uint8 (3, size, size), and what it was.
 
-    The words are those of `CocoReport`; a "broken" image has no pixels.
+    The words are those of `CocoImages`; a "broken" image has no pixels.
     """
     try:
         with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:

@@ -11,10 +11,10 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import partial
+from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -40,20 +40,16 @@ from cvae_lib.data.shapes import (
 from cvae_lib.files import user_path, write_atomically
 
 SPLITS = ("train", "valid", "test", "unseen")
+STYLES = ("named", "placed", "related", "background", "told")  # of a scene's captions, in order
 NUMBERS = ("", "one shape", "two shapes", "three shapes")
 CHUNK = 64  # scenes that a process draws at a time
 
 
-@dataclass(frozen=True)
-class Caption:
-    """A text about a scene, and which attributes of its things the text tells.
-
-    Every caption names colour and shape of all things; ``says`` may add "size", "position",
-    "relation", "background".
-    """
+class Caption(NamedTuple):
+    """A text about a scene that names colour and shape of all its things."""
 
     text: str
-    says: tuple[str, ...]
+    says: tuple[str, ...]  # what else it tells: "size", "position", "relation", "background"
 
 
 def draw_scene(split: str, index: int, seed: int = 0) -> tuple[Scene, list[Caption]]:
@@ -65,17 +61,11 @@ def draw_scene(split: str, index: int, seed: int = 0) -> tuple[Scene, list[Capti
     while True:
         scene = _random_scene(rng, wanted)
         if scene.unseen() == ([] if wanted is None else [wanted]) and not _touching(scene):
-            return scene, [tell(scene, rng) for tell in _STYLES.values()]
+            return scene, list(_captions(scene, rng))
 
 
 def scenes(
-    split: str,
-    count: int,
-    size: int = 64,
-    *,
-    encoder: TextEncoder,
-    seed: int = 0,
-    workers: int = 1,
+    split: str, count: int, size: int = 64, *, encoder: TextEncoder, seed: int = 0, workers: int = 1
 ) -> CaptionedSet:
     """Draw ``count`` scenes of a split into memory: pictures (count, 3, size, size).
 
@@ -84,31 +74,26 @@ def scenes(
     """
     count = whole_number("count", count, at_least=1)
     images, truths, texts = np.empty((count, 3, size, size), np.uint8), list[Scene](), list[str]()
-    drawn = _in_parallel(partial(_draw, split, seed, size), count, workers)
-    for row, (image, scene, said) in enumerate(drawn):
+    for row, (image, scene, captions) in enumerate(_drawn(split, count, size, seed, workers)):
         images[row] = image
         truths.append(scene)
-        texts += [caption.text for caption in said]
-    vectors = encoder(texts).numpy().astype(np.float16)
-    return _as_set(images, vectors, texts, truths, f"Scenes, {split}, seed {seed}")
+        texts += [caption.text for caption in captions]
+    vectors, source = encoder(texts).numpy().astype(np.float16), f"Scenes, {split}, seed {seed}"
+    starts = np.arange(count + 1, dtype=np.int64) * len(STYLES)
+    return CaptionedSet(images, vectors, starts, texts, truths, source, styles=STYLES)
 
 
 def joined(*sets: CaptionedSet) -> CaptionedSet:
     """Several sets of scenes as one."""
-    return _as_set(
+    return CaptionedSet(
         np.concatenate([data.images for data in sets]),
         np.concatenate([data.vectors for data in sets]),
+        np.arange(sum(map(len, sets)) + 1, dtype=np.int64) * len(STYLES),
         [text for data in sets for text in data.texts],
         [truth for data in sets for truth in data.truths or ()],
         " and ".join(data.source for data in sets),
+        styles=STYLES,
     )
-
-
-def _as_set(
-    images: np.ndarray, vectors: np.ndarray, texts: list[str], truths: list[Scene], source: str
-) -> CaptionedSet:
-    starts = np.arange(len(images) + 1, dtype=np.int64) * len(STYLES)
-    return CaptionedSet(images, vectors, starts, texts, truths, source, real=False, styles=STYLES)
 
 
 def write_scenes(
@@ -129,15 +114,15 @@ def write_scenes(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "annotations" / f"captions_{split}.json"
     with tempfile.TemporaryDirectory(prefix=".scenes-", dir=folder) as fresh:
-        drawn = _in_parallel(partial(_draw, split, seed, size), count, os.cpu_count() or 1)
-        for number, (image, scene, said) in enumerate(drawn, 1):
+        drawn = _drawn(split, count, size, seed, os.cpu_count() or 1)
+        for number, (image, scene, captions) in enumerate(drawn, 1):
             name = f"{number:012d}.png"
             Image.fromarray(image.transpose(1, 2, 0)).save(Path(fresh, name), compress_level=1)
             about = {"id": number, "file_name": name, "width": size, "height": size}
             images.append({**about, "truth": scene.to_json()})
-            for caption in said:
+            for text, says in captions:
                 about = {"id": len(annotations) + 1, "image_id": number}
-                annotations.append({**about, "caption": caption.text, "says": caption.says})
+                annotations.append({**about, "caption": text, "says": says})
             on_scene()
         path.unlink(missing_ok=True)  # from here on there are no scenes, until all are there
         (folder / split).mkdir(exist_ok=True)
@@ -150,9 +135,12 @@ def write_scenes(
     return path
 
 
-def _in_parallel(draw: Callable[[int], Any], count: int, workers: int) -> Iterator[Any]:
-    """``draw(0) … draw(count − 1)``, in order."""
-    count = whole_number("count", count, at_least=1)
+Drawn = tuple[np.ndarray, Scene, list[Caption]]
+
+
+def _drawn(split: str, count: int, size: int, seed: int, workers: int) -> Iterator[Drawn]:
+    """The first ``count`` scenes of a split, in order, with their pictures."""
+    count, draw = whole_number("count", count, at_least=1), partial(_draw, split, seed, size)
     if workers < 2 or count <= CHUNK:
         yield from map(draw, range(count))
         return
@@ -160,7 +148,7 @@ def _in_parallel(draw: Callable[[int], Any], count: int, workers: int) -> Iterat
         yield from pool.map(draw, range(count), chunksize=CHUNK)
 
 
-def _draw(split: str, seed: int, size: int, index: int) -> tuple[np.ndarray, Scene, list[Caption]]:
+def _draw(split: str, seed: int, size: int, index: int) -> Drawn:
     scene, captions = draw_scene(split, index, seed)
     return render(scene, size), scene, captions
 
@@ -177,27 +165,25 @@ def _random_scene(rng: np.random.Generator, wanted: str | None) -> Scene:
     count = int(rng.choice([1, 2, 3], p=[0.5, 0.3, 0.2]))
     if wanted == "relation":
         count = max(count, 2)
-    colours = list(rng.permutation(list(COLOURS)))
+    colours = rng.permutation(list(COLOURS)).tolist()
     shapes = [_pick(rng, list(SHAPES)) for _ in range(count)]
     places = [divmod(int(cell), 3) for cell in rng.permutation(9)[:count]]
     if wanted == "pair":
         shapes[0], colour = _pick(rng, sorted(UNSEEN_PAIRS))
-        colours.remove(colour)
-        colours.insert(0, colour)
+        colours = [colour, *(other for other in colours if other != colour)]
     elif wanted == "relation":
         shapes[0], relation, shapes[1] = _pick(rng, sorted(UNSEEN_RELATIONS))
         near, far = sorted(rng.permutation(3)[:2].tolist())
         across = int(rng.integers(3))
-        pair = ((near, across), (far, across))
+        pair = [(near, across), (far, across)]
         if relation == "left of":
-            pair = ((across, near), (across, far))
-        others = [place for place in places if place not in pair]
-        places = [*pair, *others][:count]
+            pair = [(across, near), (across, far)]
+        places = [*pair, *(place for place in places if place not in pair)]
     things = []
     for shape, colour, (row, column) in zip(shapes, colours, places, strict=False):
-        dx, dy = rng.uniform(-JITTER, JITTER, 2)
-        x, y = round(CENTRES[column] + float(dx), 4), round(CENTRES[row] + float(dy), 4)
-        things.append(Thing(shape, str(colour), _pick(rng, list(SIZES)), row, column, x, y))
+        dx, dy = rng.uniform(-JITTER, JITTER, 2).tolist()
+        x, y = round(CENTRES[column] + dx, 4), round(CENTRES[row] + dy, 4)
+        things.append(Thing(shape, colour, _pick(rng, list(SIZES)), row, column, x, y))
     first = _pick(rng, list(BACKGROUNDS))
     second = first if rng.random() < 0.5 else _pick(rng, list(BACKGROUNDS))
     return Scene(tuple(things), (first, second))
@@ -206,86 +192,55 @@ def _random_scene(rng: np.random.Generator, wanted: str | None) -> Scene:
 def _touching(scene: Scene) -> bool:
     return any(
         np.hypot(a.x - b.x, a.y - b.y) < RADII[a.size] + RADII[b.size] + 0.01
-        for i, a in enumerate(scene.things)
-        for b in scene.things[:i]
+        for a, b in combinations(scene.things, 2)
     )
 
 
-# Captions.
+def _captions(scene: Scene, rng: np.random.Generator) -> Iterator[Caption]:
+    """A caption of each of the `STYLES`, from the names alone to several sentences."""
+    things, relations, (top, bottom) = scene.things, scene.relations(), scene.background
+    plain = top == bottom
 
+    def word(words: Sequence[str]) -> str:
+        """The first word in six cases of ten, else one of its synonyms."""
+        return words[0] if len(words) == 1 or rng.random() < 0.6 else _pick(rng, words[1:])
 
-def _word(words: Sequence[str], rng: np.random.Generator) -> str:
-    """The first word in six cases of ten, else one of its synonyms."""
-    return words[0] if len(words) == 1 or rng.random() < 0.6 else _pick(rng, words[1:])
+    def noun(thing: Thing, size: bool = False, place: bool = False) -> str:
+        words = [word(SIZES[thing.size])] if size else []
+        words += [word(COLOURS[thing.colour]), word(SHAPES[thing.shape])]
+        words += [word(PLACES[thing.row][thing.column])] if place else []
+        return " ".join(["an" if words[0][0] in "aeio" else "a", *words])
 
+    def listed(parts: list[str]) -> str:
+        return " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[1:] else parts)
 
-def _noun(thing: Thing, rng: np.random.Generator, size: bool = False) -> str:
-    words = [_word(SIZES[thing.size], rng)] if size else []
-    words += [_word(COLOURS[thing.colour], rng), _word(SHAPES[thing.shape], rng)]
-    article = "an" if words[0][0] in "aeio" else "a"
-    return " ".join([article, *words])
+    def nouns(**tells: bool) -> str:
+        return listed([noun(thing, **tells) for thing in things])
 
+    yield Caption(nouns(), ())
 
-def _place(thing: Thing, rng: np.random.Generator) -> str:
-    return _word(PLACES[thing.row][thing.column], rng)
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _named(scene: Scene, rng: np.random.Generator) -> Caption:
-    return Caption(_listed([_noun(thing, rng) for thing in scene.things]), ())
-
-
-def _placed(scene: Scene, rng: np.random.Generator) -> Caption:
     sized = rng.random() < 0.5
-    parts = [f"{_noun(thing, rng, sized)} {_place(thing, rng)}" for thing in scene.things]
-    return Caption(_listed(parts), ("size", "position") if sized else ("position",))
+    said = ("size", "position") if sized else ("position",)
+    yield Caption(nouns(size=sized, place=True), said)
 
+    if relations:  # two things by their relation, and a third
+        i, relation, j = _pick(rng, relations)
+        if rng.random() < 0.5:
+            i, relation, j = j, {"above": "below", "left of": "right of"}[relation], i
+        pair = f"{noun(things[i])} {word(RELATIONS[relation])} {noun(things[j])}"
+        rest = [noun(thing) for k, thing in enumerate(things) if k not in (i, j)]
+        yield Caption(listed([pair, *rest]), ("relation",))
+    else:
+        yield Caption(nouns(size=True), ("size",))
 
-def _related(scene: Scene, rng: np.random.Generator) -> Caption:
-    """Two things by their relation, and a third; without a relation, sizes."""
-    things, relations = scene.things, scene.relations()
-    if not relations:
-        return Caption(_listed([_noun(thing, rng, size=True) for thing in things]), ("size",))
-    a, relation, b = _pick(rng, relations)
-    if rng.random() < 0.5:
-        a, relation, b = b, {"above": "below", "left of": "right of"}[relation], a
-    first, how = _noun(things[a], rng), _word(RELATIONS[relation], rng)
-    pair = f"{first} {how} {_noun(things[b], rng)}"
-    rest = [_noun(thing, rng) for i, thing in enumerate(things) if i not in (a, b)]
-    return Caption(_listed([pair, *rest]), ("relation",))
+    ground = f"{top} background" if plain else f"background that turns from {top} to {bottom}"
+    yield Caption(f"{nouns()} on a {ground}", ("background",))
 
-
-def _before_background(scene: Scene, rng: np.random.Generator) -> Caption:
-    top, bottom = scene.background
-    plain, turning = f"{top} background", f"background that turns from {top} to {bottom}"
-    text = f"{_named(scene, rng).text} on a {plain if top == bottom else turning}"
-    return Caption(text, ("background",))
-
-
-def _told(scene: Scene, rng: np.random.Generator) -> Caption:
-    """Two or three sentences: how many shapes, what and where they are, the background."""
-    sentences = [f"The picture shows {NUMBERS[len(scene.things)]}."]
-    parts = [f"{_noun(thing, rng, size=True)} {_place(thing, rng)}" for thing in scene.things]
-    sentences.append(f"{'It is' if len(parts) == 1 else 'They are'} {_listed(parts)}.")
-    if rng.random() >= 0.7:
-        return Caption(" ".join(sentences), ("size", "position"))
-    top, bottom = scene.background
-    shade = f"is {top}" if top == bottom else f"turns from {top} to {bottom}"
-    sentences.append(f"The background {shade}.")
-    return Caption(" ".join(sentences), ("size", "position", "background"))
-
-
-_STYLES = {
-    "named": _named,
-    "placed": _placed,
-    "related": _related,
-    "background": _before_background,
-    "told": _told,
-}
-STYLES = tuple(_STYLES)  # of a scene's captions, from the names alone to several sentences
+    text = f"The picture shows {NUMBERS[len(things)]}. {'They are' if things[1:] else 'It is'} "
+    text += f"{nouns(size=True, place=True)}."
+    if more := rng.random() < 0.7:
+        text += f" The background {f'is {top}' if plain else f'turns from {top} to {bottom}'}."
+    yield Caption(text, ("size", "position", "background")[: 2 + more])
 
 
 def scene_words() -> set[str]:

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from cvae_lib import losses
-from cvae_lib.checks import as_tensor, check_images, evaluating, whole_number
+from cvae_lib.checks import as_tensor, check_images, evaluating, one_of, whole_number
 from cvae_lib.models.conditioning import Unconditional
 from cvae_lib.models.prior import Prior
 
-Likelihood = Literal["bernoulli", "binarised", "gaussian", "optimal-sigma"]
+
+class Rebuildable(nn.Module):
+    """A network that keeps each argument of its constructor under the argument's name."""
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """The constructor's arguments, for checkpoints."""
+        parameters = inspect.signature(type(self)).parameters.values()
+        return {p.name: getattr(self, p.name) for p in parameters if p.kind is not p.VAR_KEYWORD}
 
 
-class BaseVAE(nn.Module):
+class BaseVAE(Rebuildable):
     """A variational autoencoder without its layers.
 
     Args:
@@ -26,16 +35,15 @@ class BaseVAE(nn.Module):
         latent_dim: size of z.
         likelihood: p(x | z): "bernoulli" (binary cross-entropy on greys, the article's),
             "binarised" (Bernoulli on binarised pixels), "gaussian" (σ² = ½, squared error) or
-            "optimal-sigma" (one σ for all pixels, the best one: Rybkin et al. 2021).
+            "optimal-sigma" (one σ for all pixels, the best one: Rybkin et al. 2021). That σ is each
+            batch's own in training and the last epoch's in evaluation.
+        prior_components: Gaussians a class in the prior that may be fitted afterwards.
 
-    A sub-class makes ``encoder``, ``condition``, the heads, ``decoder_input``, what follows it
-    (`decode_logits`) and ``prior``, and says what a condition must look like (`prepare`). The
-    observation log-variance is a buffer: fixed for "gaussian"; for "optimal-sigma" that of the last
-    epoch's pixels, so that in evaluation no example depends on its batch. In training each batch
-    has its own.
+    A sub-class makes the layers below, and says what follows ``decoder_input`` and what a condition
+    must look like.
     """
 
-    condition_name = "label"
+    conditional: bool  # whether it takes a condition
     encoder: nn.Module
     condition: Unconditional
     mu_head: nn.Linear
@@ -45,33 +53,21 @@ class BaseVAE(nn.Module):
     observation_logvar: Tensor
 
     def __init__(
-        self, image_shape: tuple[int, int, int], latent_dim: int, likelihood: Likelihood
+        self,
+        image_shape: tuple[int, int, int],
+        latent_dim: int,
+        likelihood: losses.Likelihood,
+        prior_components: int,
     ) -> None:
         super().__init__()
-        if likelihood not in losses.LIKELIHOODS:
-            known = ", ".join(losses.LIKELIHOODS)
-            raise ValueError(f"unknown likelihood {likelihood!r}: choose one of {known}")
         self.image_shape = image_shape
         self.latent_dim = whole_number("latent_dim", latent_dim, at_least=1)
-        self.likelihood: str = likelihood
+        self.likelihood: str = one_of("likelihood", likelihood, losses.LIKELIHOODS)
+        self.prior_components = whole_number("prior_components", prior_components, at_least=1)
         self.register_buffer("observation_logvar", torch.tensor(losses.UNIT_WEIGHT_LOGVAR))
-
-    @property
-    def conditional(self) -> bool:
-        """Whether it takes a condition."""
-        return type(self.condition) is not Unconditional
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """The constructor's arguments, for checkpoints."""
-        raise NotImplementedError
 
     def prepare(self, condition: Any, batch: int | None = None) -> Tensor | None:
         """The condition as the layers get it; ValueError if it does not fit model and batch."""
-        raise NotImplementedError
-
-    def decode_logits(self, z: Tensor, condition: Any = None) -> Tensor:
-        """z (B, latent_dim) → logits (B, C, H, W); the mean image is their sigmoid."""
         raise NotImplementedError
 
     def encode(self, x: Tensor, condition: Any = None) -> tuple[Tensor, Tensor]:
@@ -79,6 +75,10 @@ class BaseVAE(nn.Module):
         x = check_images(x, self.image_shape).to(self.mu_head.weight.dtype)
         h = self.condition.features(self.encoder(x), self.prepare(condition, len(x)))
         return self.mu_head(h).float(), self.logvar_head(h).float()
+
+    def decode_logits(self, z: Tensor, condition: Any = None) -> Tensor:
+        """z (B, latent_dim) → logits (B, C, H, W); the mean image is their sigmoid."""
+        raise NotImplementedError
 
     def check_latent(self, z: Tensor) -> Tensor:
         """z in the type of the decoder's weights, if it is (B, latent_dim); else an error."""
@@ -90,14 +90,6 @@ class BaseVAE(nn.Module):
     def decode(self, z: Tensor, condition: Any = None) -> Tensor:
         """z (B, latent_dim) → mean image (B, C, H, W) in [0, 1]."""
         return torch.sigmoid(self.decode_logits(z, condition))
-
-    def forward(
-        self, x: Tensor, condition: Any = None, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the image decoded from one draw of z, μ and log σ²."""
-        mu, logvar = self.encode(x, condition)
-        z = losses.reparameterize(mu, logvar, generator)
-        return self.decode(z, condition), mu, logvar
 
     def nll(self, x: Tensor, logits: Tensor) -> Tensor:
         """−log p(x | z) under the model's likelihood: (B,) nats."""
@@ -137,32 +129,10 @@ class BaseVAE(nn.Module):
             temperature: scales the noise around the prior's means, ≥ 0; 0 draws only the means.
             fitted_prior: draw z from the prior that was fitted; N(0, I) without one or with False.
 
-        Returns:
-            (B, C, H, W) in [0, 1].
+        Returns images (B, C, H, W) in [0, 1].
         """
-        z, condition = self.sample_latent(condition, generator, temperature, fitted_prior)
+        prepared, rows = self.prepare(condition), np.ndim(condition) > 0
+        count = len(condition) if rows else whole_number("the number of images", condition, 0)
+        z = self.prior.sample(count, prepared, generator, temperature, fitted_prior)
         with evaluating(self):
             return self.decode(z, condition)
-
-    def sample_latent(
-        self,
-        condition: Any,
-        generator: torch.Generator | None = None,
-        temperature: float = 1.0,
-        fitted_prior: bool = True,
-    ) -> tuple[Tensor, Any]:
-        """Draw z (B, latent_dim) from the prior as `sample` does; return it and the condition."""
-        if np.ndim(condition) == 0:  # no rows: a number, or what is neither
-            if self.conditional:
-                raise ValueError(
-                    f"{type(self).__name__} samples for {self.condition_name}s (one an image), "
-                    f"got {condition!r}"
-                )
-            count, condition = whole_number("the number of images", condition, at_least=0), None
-        else:
-            count = len(condition)
-        if isinstance(condition, Tensor):
-            condition = condition.to(self.prior.mean.device)
-        prepared = self.prepare(condition, count)
-        z = self.prior.sample(count, prepared, generator, temperature, fitted_prior)
-        return z, condition

@@ -19,9 +19,8 @@ class Sizes(NamedTuple):
     """What a condition may enter into."""
 
     features: int  # numbers that the encoder gives, flattened
-    channels: int  # of the encoder's last feature map
     latent: int  # numbers in z
-    maps: tuple[int, ...]  # channels of the decoder's feature maps, the smallest first
+    maps: tuple[int, ...]  # channels of the decoder's maps; the first has the encoder's last ones
     appended: int  # numbers that "concat" appends to the features
     appended_latent: int | None = None  # as many coordinates of the condition, to z; None: the same
 
@@ -30,6 +29,7 @@ class Unconditional(nn.Module):
     """The condition does not enter. What the others change of that is all they are."""
 
     features_width = latent_width = 0  # what is appended to the features, and to z
+    has_maps = False  # whether `maps` does anything
 
     def __init__(self, embed: Embed | None = None, sizes: Sizes | None = None) -> None:
         super().__init__()
@@ -93,9 +93,11 @@ class Film(Unconditional):
     Its layers start at 0, without effect. Source: Perez et al. 2018.
     """
 
+    has_maps = True
+
     def __init__(self, embed: Embed, sizes: Sizes) -> None:
         super().__init__()
-        self.to_features = embed(2 * sizes.channels, bias=False)
+        self.to_features = embed(2 * sizes.maps[0], bias=False)
         self.to_maps = nn.ModuleList(embed(2 * channels, bias=False) for channels in sizes.maps)
         for layer in (self.to_features, *self.to_maps):
             nn.init.zeros_(layer.get_parameter("weight"))
@@ -104,15 +106,10 @@ class Film(Unconditional):
         return film(features, self.to_features(condition))
 
     def maps(self, maps: Tensor, condition: Tensor | None, stage: int) -> Tensor:
-        return film(maps, self.to_maps[stage](condition)) if stage < len(self.to_maps) else maps
+        return film(maps, self.to_maps[stage](condition))
 
 
-CONDITIONINGS: dict[str, type[Unconditional]] = {
-    "none": Unconditional,
-    "concat": Concat,
-    "add": Add,
-    "film": Film,
-}
+CONDITIONINGS = {"none": Unconditional, "concat": Concat, "add": Add, "film": Film}
 
 
 def film(features: Tensor, scale_and_shift: Tensor) -> Tensor:

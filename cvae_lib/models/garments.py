@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
-from cvae_lib.checks import check_labels, whole_number
-from cvae_lib.models.base import BaseVAE, Likelihood
+from cvae_lib.checks import check_labels, one_of
+from cvae_lib.losses import Likelihood
+from cvae_lib.models.base import BaseVAE
 from cvae_lib.models.conditioning import Add, Concat, Film, Sizes, Unconditional
 from cvae_lib.models.prior import Prior
 
@@ -22,11 +22,12 @@ class VAE(BaseVAE):
     """Variational autoencoder for images (B, 1, 28, 28) in [0, 1].
 
     Args:
-        latent_dim, likelihood: as in `BaseVAE`.
+        latent_dim, likelihood, prior_components: as in `BaseVAE`.
         upsampling: "article" or "even" (no checkerboard).
-        prior_components: Gaussians a class in the prior that may be fitted afterwards.
-        conditioning: how a label (B,) enters; here it does not.
+        options: of ``conditioning``, which says how a label (B,) enters; here it does not.
     """
+
+    conditioning: type[Unconditional] = Unconditional
 
     def __init__(
         self,
@@ -34,58 +35,41 @@ class VAE(BaseVAE):
         likelihood: Likelihood = "bernoulli",
         upsampling: Upsampling = "article",
         prior_components: int = 1,
-        *,
-        conditioning: Any = Unconditional,
+        **options: Any,
     ) -> None:
-        super().__init__((1, 28, 28), latent_dim, likelihood)
-        components = whole_number("prior_components", prior_components, at_least=1)
+        super().__init__((1, 28, 28), latent_dim, likelihood, prior_components)
         self.upsampling = upsampling
+        self.conditional = self.conditioning is not Unconditional
         self.encoder = encoder_trunk()
-        self.condition = conditioning(
-            embed_label, Sizes(FEATURES, 128, self.latent_dim, maps=(128,), appended=32)
-        )
+        sizes = Sizes(FEATURES, self.latent_dim, maps=(128,), appended=32)
+        self.condition = self.conditioning(embed_label, sizes, **options)
         width = FEATURES + self.condition.features_width
         self.mu_head = nn.Linear(width, self.latent_dim)
         self.logvar_head = nn.Linear(width, self.latent_dim)
         self.decoder_input = nn.Linear(self.latent_dim + self.condition.latent_width, FEATURES)
         self.decoder = decoder_trunk(upsampling)
-        self.prior = Prior(self.latent_dim, N_CLASSES if self.conditional else 1, components)
+        classes = N_CLASSES if self.conditional else 1
+        self.prior = Prior(self.latent_dim, classes, self.prior_components)
 
     def decode_logits(self, z: Tensor, condition: Any = None) -> Tensor:
         labels = self.prepare(condition, len(z))
         h = self.decoder_input(self.condition.latent(self.check_latent(z), labels))
-        maps = self.condition.maps(h.view(-1, 128, 4, 4), labels, stage=0)
+        maps = h.view(-1, 128, 4, 4)
+        if self.condition.has_maps:
+            maps = self.condition.maps(maps, labels, stage=0)
         return self.decoder(maps).float()
 
     def prepare(self, condition: Any, batch: int | None = None) -> Tensor | None:
         """The labels as int64 (B,); None for a VAE without labels."""
         if not self.conditional:
             return None
-        if condition is None:
-            raise ValueError(f"{type(self).__name__} needs a label for each example")
         return check_labels(condition, N_CLASSES, batch).to(self.mu_head.weight.device)
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        return {
-            "latent_dim": self.latent_dim,
-            "likelihood": self.likelihood,
-            "upsampling": self.upsampling,
-            "prior_components": self.prior.weight.shape[1],
-        }
 
 
 class ConcatConditionalVAE(VAE):
     """The article's concat CVAE: one label embedding (32), appended to the features and to z."""
 
-    def __init__(
-        self,
-        latent_dim: int = 128,
-        likelihood: Likelihood = "bernoulli",
-        upsampling: Upsampling = "article",
-        prior_components: int = 1,
-    ) -> None:
-        super().__init__(latent_dim, likelihood, upsampling, prior_components, conditioning=Concat)
+    conditioning = Concat
 
 
 class AdditiveConditionalVAE(VAE):
@@ -96,6 +80,8 @@ class AdditiveConditionalVAE(VAE):
             `nn.Embedding`'s 1, far longer than the features they are added to (chapter 05).
     """
 
+    conditioning = Add
+
     def __init__(
         self,
         latent_dim: int = 128,
@@ -104,26 +90,14 @@ class AdditiveConditionalVAE(VAE):
         prior_components: int = 1,
         embedding_std: float = 1.0,
     ) -> None:
-        adding = partial(Add, std=embedding_std)
-        super().__init__(latent_dim, likelihood, upsampling, prior_components, conditioning=adding)
+        super().__init__(latent_dim, likelihood, upsampling, prior_components, std=embedding_std)
         self.embedding_std = embedding_std
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        return {**super().architecture, "embedding_std": self.embedding_std}
 
 
 class FilmConditionalVAE(VAE):
     """A label scales and shifts the channels of the encoder's last and the decoder's first map."""
 
-    def __init__(
-        self,
-        latent_dim: int = 128,
-        likelihood: Likelihood = "bernoulli",
-        upsampling: Upsampling = "article",
-        prior_components: int = 1,
-    ) -> None:
-        super().__init__(latent_dim, likelihood, upsampling, prior_components, conditioning=Film)
+    conditioning = Film
 
 
 def embed_label(width: int, bias: bool = True) -> nn.Embedding:
@@ -151,14 +125,12 @@ def decoder_trunk(upsampling: Upsampling) -> nn.Sequential:
     unevenly, which shows as a checkerboard. "even" overlaps evenly: kernel sizes are multiples of
     the stride (Odena et al. 2016).
     """
-    if upsampling == "article":
+    if one_of("upsampling", upsampling, get_args(Upsampling)) == "article":
         first = nn.ConvTranspose2d(128, 64, 2, stride=2, padding=1, output_padding=1)
         second = nn.ConvTranspose2d(64, 32, 3, stride=2, padding=1, output_padding=1)
         third = nn.ConvTranspose2d(32, 1, 3, stride=2, padding=1, output_padding=1)
-    elif upsampling == "even":
+    else:
         first = nn.ConvTranspose2d(128, 64, 4, stride=1, padding=0)
         second = nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1)
         third = nn.ConvTranspose2d(32, 1, 4, stride=2, padding=1)
-    else:
-        raise ValueError(f"unknown upsampling {upsampling!r}: choose 'article' or 'even'")
     return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), third)

@@ -12,20 +12,14 @@ class Prior(nn.Module):
     """A mixture of Gaussians for each class; of a text, one Gaussian whose mean follows it.
 
     It is N(0, I) until it is `set`. Its numbers are buffers: kept with the weights, not trained.
-
-    Args:
-        latent_dim: size of z.
-        classes: 1 for all images together.
-        components: Gaussians a class.
-        text_dim: size of the text vectors; 0 for none.
-
-    Source: Ghosh et al. 2020, section 4 (ex-post density estimation).
+    ``classes`` is 1 for all images together, ``text_dim`` 0 without texts. Source: Ghosh et al.
+    2020, section 4 (ex-post density estimation).
     """
 
     weight: Tensor  # (classes, components)
     mean: Tensor  # (classes, components, latent_dim)
     scale: Tensor  # (classes, components, latent_dim, latent_dim): covariance = scale · scaleᵀ
-    text: Tensor | None  # (latent_dim, text_dim): what a text adds to the mean
+    text: Tensor  # (latent_dim, text_dim): what a text adds to the mean
 
     def __init__(self, latent_dim: int, classes: int, components: int, text_dim: int = 0) -> None:
         super().__init__()
@@ -33,7 +27,8 @@ class Prior(nn.Module):
         self.register_buffer("weight", torch.full(shape, 1 / components))
         self.register_buffer("mean", torch.zeros(*shape, latent_dim))
         self.register_buffer("scale", torch.eye(latent_dim).repeat(*shape, 1, 1))
-        self.register_buffer("text", torch.zeros(latent_dim, text_dim) if text_dim else None)
+        text = torch.zeros(latent_dim, text_dim)
+        self.register_buffer("text", text, persistent=text_dim > 0)
 
     @property
     def fitted(self) -> bool:
@@ -51,31 +46,27 @@ class Prior(nn.Module):
     ) -> Tensor:
         """Draw z (count, latent_dim) for labels (count,), texts (count, text_dim), or None.
 
-        Args:
-            temperature: scales the noise around the means, ≥ 0.
-            fitted: False draws from N(0, I).
+        ``temperature`` scales the noise around the means; ``fitted=False`` draws from N(0, I).
         """
         if not 0 <= temperature < math.inf:
             raise ValueError(f"temperature must be at least 0 and finite, got {temperature}")
         classes, components, dim = self.mean.shape
-        noise = torch.randn(
-            count, dim, generator=generator, device=self.mean.device, dtype=self.mean.dtype
-        )
+        device, dtype = self.mean.device, self.mean.dtype
+        noise = torch.randn(count, dim, generator=generator, device=device, dtype=dtype)
         noise = temperature * noise
         if not fitted:
             return noise
-        which = torch.zeros(count, dtype=torch.long, device=noise.device)
+        which = torch.zeros(count, dtype=torch.long, device=device)
         if classes > 1 and condition is not None:
             which = condition
         place = which * components
         if components > 1:
             place = place + torch.multinomial(self.weight[which], 1, generator=generator)[:, 0]
-        scaled = torch.empty_like(noise)
+        z = self.mean.flatten(0, 1)[place]
         for index in place.unique():
             rows = place == index
-            scaled[rows] = noise[rows] @ self.scale.flatten(0, 1)[index].T
-        z = self.mean.flatten(0, 1)[place] + scaled
-        return z if self.text is None or condition is None else z + condition @ self.text.T
+            z[rows] += noise[rows] @ self.scale.flatten(0, 1)[index].T
+        return z if classes > 1 or condition is None else z + condition @ self.text.T
 
     @torch.no_grad()
     def set(
@@ -88,29 +79,22 @@ class Prior(nn.Module):
         """Let class c be the mixture of N(mean[c, k], covariance[c, k]) with weight[c, k].
 
         Args:
-            mean, covariance, weight: as the buffers, the covariances positive definite. With one
-                component its dimension may be left out; equal weights if None.
+            mean, covariance, weight: of the buffers' shapes, the covariances positive definite;
+                equal weights if None.
             text: (latent_dim, text_dim): the mean for the text t is mean + text · t. None: 0.
 
-        Raises:
-            ValueError: for other shapes, values that are not finite, or other covariances.
+        ValueError for other shapes, values that are not finite, or other covariances.
         """
-        if mean.ndim == 2:
-            mean, covariance = mean.unsqueeze(1), covariance.unsqueeze(1)
-        if weight is None:
-            weight = torch.full_like(self.weight, 1 / self.weight.shape[1])
-        given = [mean, covariance, weight] + ([] if text is None else [text])
-        own = [self.mean, self.scale, self.weight] + ([] if text is None else [self.text])
-        wanted = [None if tensor is None else tuple(tensor.shape) for tensor in own]
-        if (shapes := [tuple(tensor.shape) for tensor in given]) != wanted:
-            raise ValueError(
-                f"mean, covariance, weight (and text) of a prior must be {wanted}, got {shapes}"
-            )
-        scale, failed = torch.linalg.cholesky_ex(covariance.float())
-        if failed.any() or not all(tensor.isfinite().all() for tensor in given):
+        values = {"mean": mean, "scale": covariance, "weight": weight, "text": text}
+        given = {name: value for name, value in values.items() if value is not None}
+        for name, value in given.items():
+            if value.shape != (wanted := self.get_buffer(name).shape):
+                shapes = f"{tuple(wanted)}, got {tuple(value.shape)}"
+                raise ValueError(f"the {name} of this prior must be {shapes}")
+        given["scale"], failed = torch.linalg.cholesky_ex(covariance.float())
+        if failed.any() or not all(value.isfinite().all() for value in given.values()):
             raise ValueError("prior must have finite means and positive definite covariances")
-        self.mean.copy_(mean)
-        self.scale.copy_(scale)
-        self.weight.copy_(weight)
-        if self.text is not None:
-            self.text.copy_(torch.zeros_like(self.text) if text is None else text)
+        self.weight.fill_(1 / self.weight.shape[1])
+        self.text.zero_()
+        for name, value in given.items():
+            self.get_buffer(name).copy_(value)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cvae_lib.checks import as_tensor, check_finite, whole_number
-from cvae_lib.models.base import BaseVAE, Likelihood
+from cvae_lib.checks import as_tensor, check_finite, one_of, whole_number
+from cvae_lib.losses import Likelihood
+from cvae_lib.models.base import BaseVAE
 from cvae_lib.models.conditioning import CONDITIONINGS, Sizes
 from cvae_lib.models.prior import Prior
 
@@ -21,22 +23,17 @@ class TextConditionalVAE(BaseVAE):
 
     Args:
         image_size: S, 4 · 2^k and at least 16: k stages halve it to 4 and double it back.
-        latent_dim, likelihood: as in `BaseVAE`; no "binarised": a colour channel is not 0 or 1.
+        latent_dim, likelihood, prior_components: as in `BaseVAE`; no "binarised": a colour channel
+            is not 0 or 1.
         text_dim: size of a text's vector.
-        conditioning: how the text enters, of `CONDITIONINGS`. "concat": through a linear layer
-            appended to the encoder's features, and as it is to z. "add": through a linear layer
-            each added to the features and to z. "film": scales and shifts the channels of the
-            encoder's last feature map, of the decoder's first, and after every BatchNorm of the
-            decoder, as a conditional BatchNorm does. "none": not at all.
+        conditioning: how the text enters, of `CONDITIONINGS`. "concat" appends it through a linear
+            layer to the encoder's features, and as it is to z; "film" acts after every BatchNorm of
+            the decoder, as a conditional BatchNorm does, on its first map and the encoder's last.
         width: channels of the first stage; each further stage doubles them. Even.
         text_features: what "concat" appends to the encoder's features.
         normalise_text: give each text vector mean 0 and variance 1 over its coordinates. CLIP's
-            have a length near 10 and hashed ones 1; the first layer hardly hears coordinates of
-            1 / √512 beside those of z.
-        prior_components: Gaussians in the prior that may be fitted afterwards, one for all texts.
+            have a length near 10 and hashed ones 1, hardly heard beside the coordinates of z.
     """
-
-    condition_name = "text vector"
 
     def __init__(
         self,
@@ -54,40 +51,32 @@ class TextConditionalVAE(BaseVAE):
         stages = max(size // 4, 1).bit_length() - 1
         if stages < 2 or size != 4 * 2**stages:
             raise ValueError(f"image_size must be 16, 32, 64, 128, 256 …, got {size}")
-        if conditioning not in CONDITIONINGS:
-            known = ", ".join(CONDITIONINGS)
-            raise ValueError(f"unknown conditioning {conditioning!r}: choose one of {known}")
         if likelihood == "binarised":
-            raise ValueError(
-                "'binarised' draws every colour channel as 0 or 1: choose 'bernoulli', 'gaussian' "
-                "or 'optimal-sigma'"
-            )
-        super().__init__((3, size, size), latent_dim, likelihood)
+            raise ValueError("'binarised' makes a colour channel 0 or 1: choose another likelihood")
+        super().__init__((3, size, size), latent_dim, likelihood, prior_components)
+        self.image_size = size
         self.text_dim = whole_number("text_dim", text_dim, at_least=1)
-        self.conditioning: str = conditioning
+        self.conditioning: str = one_of("conditioning", conditioning, CONDITIONINGS)
+        self.conditional = conditioning != "none"
         self.width = whole_number("width", width, at_least=2)
         if self.width % 2:
             raise ValueError(f"width must be even, got {width}")
         self.text_features = whole_number("text_features", text_features, at_least=1)
         self.normalise_text = bool(normalise_text)
-        components = whole_number("prior_components", prior_components, at_least=1)
 
         channels = [self.width * 2**stage for stage in range(stages)]
         flat = channels[-1] * 4 * 4
         up = [*reversed(channels), self.width // 2]
-        sizes = Sizes(
-            flat, channels[-1], self.latent_dim, tuple(up), self.text_features, self.text_dim
-        )
-        self.encoder = nn.Sequential(
-            *(_down(*pair) for pair in pairwise([3, *channels])), nn.Flatten()
-        )
-        self.condition = CONDITIONINGS[conditioning](self._embed, sizes)
+        sizes = Sizes(flat, self.latent_dim, tuple(up), self.text_features, self.text_dim)
+        self.encoder = nn.Sequential(*(_down(*pair) for pair in pairwise([3, *channels])))
+        self.encoder.append(nn.Flatten())
+        self.condition = CONDITIONINGS[conditioning](partial(nn.Linear, self.text_dim), sizes)
         self.mu_head = nn.Linear(flat + self.condition.features_width, self.latent_dim)
         self.logvar_head = nn.Linear(flat + self.condition.features_width, self.latent_dim)
         self.decoder_input = nn.Linear(self.latent_dim + self.condition.latent_width, flat)
         self.decoder = nn.ModuleList(_up(*pair) for pair in pairwise(up))
         self.to_rgb = nn.Conv2d(up[-1], 3, 3, padding=1)
-        self.prior = Prior(self.latent_dim, 1, components, self.text_dim)
+        self.prior = Prior(self.latent_dim, 1, self.prior_components, self.text_dim)
 
     @classmethod
     def article(cls, image_size: int = 128, latent_dim: int = 512) -> TextConditionalVAE:
@@ -109,35 +98,16 @@ class TextConditionalVAE(BaseVAE):
         """Text vectors as the layers get them, (B, text_dim); None for a model without text."""
         if not self.conditional:
             return None
-        if condition is None:
-            raise ValueError(f"{type(self).__name__} needs a text vector for each example")
-        condition = as_tensor(condition, "text vectors must be a tensor or an array")
-        rows = len(condition) if batch is None else batch
-        if condition.shape != (rows, self.text_dim) or not condition.is_floating_point():
+        text = as_tensor(condition, "text vectors must be a tensor or an array")
+        fits = text.is_floating_point() and text.shape[1:] == (self.text_dim,)
+        if not fits or batch not in (None, len(text)):
             raise ValueError(
-                f"text vectors must be float ({rows}, {self.text_dim}), got {condition.dtype} "
-                f"{tuple(condition.shape)}: use the text encoder that the model was trained with"
+                f"text vectors must be float ({batch or 'B'}, {self.text_dim}), got {text.dtype} "
+                f"{tuple(text.shape)}: use the text encoder that the model was trained with"
             )
-        check_finite(condition, "number of a text vector")
-        text = condition.to(self.mu_head.weight)
+        check_finite(text, "number of a text vector")
+        text = text.to(self.mu_head.weight)
         return F.layer_norm(text, (self.text_dim,)) if self.normalise_text else text
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        return {
-            "image_size": self.image_shape[1],
-            "latent_dim": self.latent_dim,
-            "text_dim": self.text_dim,
-            "conditioning": self.conditioning,
-            "likelihood": self.likelihood,
-            "width": self.width,
-            "text_features": self.text_features,
-            "normalise_text": self.normalise_text,
-            "prior_components": self.prior.weight.shape[1],
-        }
-
-    def _embed(self, width: int, bias: bool = True) -> nn.Linear:
-        return nn.Linear(self.text_dim, width, bias)
 
 
 def _down(channels_in: int, channels_out: int) -> nn.Sequential:
