@@ -112,9 +112,6 @@ def obedience(
         "colour", "shape", "position": the share of the n asked colours (shapes, places) that are
         there; "count": whether exactly n things are present; "all": whether the count is right and
         every asked thing is there, of its colour, shape and place at once.
-
-    Raises:
-        ValueError: for no pictures, or unequal numbers of pictures and texts.
     """
     if not drawn or len(drawn) != len(asked):
         raise ValueError(f"need as many pictures as texts, got {len(drawn)} and {len(asked)}")

@@ -42,12 +42,7 @@ def build(architecture: dict[str, Any]) -> Any:
 
 
 def load_pretrained(name: str, device: str | torch.device = "cpu") -> Any:
-    """Return a shipped model with its weights, in eval mode.
-
-    Raises:
-        ValueError: for an unknown name.
-        CheckpointError: if the weights are not there or not those of the record (SHA-256).
-    """
+    """Return a shipped model in eval mode; CheckpointError if its weights are not the record's."""
     run = record(name)
     path = FOLDER / f"{name}.safetensors"
     content = path.read_bytes() if path.exists() else b""
@@ -64,8 +59,7 @@ def load_pretrained(name: str, device: str | torch.device = "cpu") -> Any:
 def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Any:
     """Return the model that `fit` or `train_recipe` checkpointed at ``path``, in eval mode.
 
-    Raises:
-        CheckpointError: if the file is damaged, or of a class that is not this library's.
+    CheckpointError if the file is damaged or the model's class is not this library's.
     """
     tensors, metadata = read_tensors(user_path(path))
     weights = {k.partition(".")[2]: v for k, v in tensors.items() if k.startswith("model.")}
@@ -82,9 +76,8 @@ def load(
 ) -> tuple[Any, TextEncoder | None, dict[str, Any] | None]:
     """Return a shipped model or that of a checkpoint, its texts' encoder, and a shipped one's run.
 
-    Raises:
-        ValueError: if there is neither a model nor a file of that name.
-        CheckpointError: if the file is no checkpoint, or its text encoder is not to be had.
+    ValueError if neither a model nor a file has that name, CheckpointError for another file or if
+    the encoder is not to be had.
     """
     if name in shipped():
         run = record(name)

@@ -121,17 +121,15 @@ def train_recipe(
     about: dict[str, Any] | None = None,
     **options: Any,
 ) -> tuple[nn.Module, History]:
-    """Train the model ``name`` from scratch as its recipe says.
+    """Train the model ``name`` from scratch as its recipe says, and fit its prior.
 
     Args:
-        train_set, valid_set: what the ``data`` of its kind gives, or others of that kind.
+        train_set, valid_set: as the ``data`` of its kind; ValueError for fewer than 20 training
+            images for each Gaussian of the prior.
         config: replaces the recipe's.
         checkpoint: file to resume from and to write; in the end it holds the finished model, with
             its fitted prior, for `load_checkpoint`. Resuming a finished run changes nothing.
         about, options: passed on to `fit`: resume, progress, on_epoch.
-
-    Raises:
-        ValueError: for fewer training images than 20 for each Gaussian of the prior to be fitted.
     """
     recipe = recipe_of(name)
     config = config or recipe.config

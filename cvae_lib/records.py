@@ -31,11 +31,7 @@ class Interval(NamedTuple):
 
 
 def interval(values: Sequence[float]) -> Interval:
-    """Mean and Student's 95 % confidence interval of independent runs.
-
-    Raises:
-        ValueError: for fewer than two values: one run has no spread.
-    """
+    """Mean and Student's 95 % confidence interval of independent runs, at least two."""
     if len(values) < 2:
         raise ValueError(f"an interval needs at least 2 runs, got {len(values)}")
     from scipy.stats import t  # seconds to import
@@ -51,11 +47,7 @@ def experiments() -> list[str]:
 
 
 def runs(experiment: str) -> list[dict[str, Any]]:
-    """Every run of an experiment, sorted by name; each has its own name under "run".
-
-    Raises:
-        ValueError: for an experiment without records; the message lists those with.
-    """
+    """Every run of an experiment, sorted by name, its name under "run"; ValueError without any."""
     if experiment not in experiments():
         raise ValueError(f"no experiment {experiment!r}: choose one of {', '.join(experiments())}")
     paths = sorted((FOLDER / experiment).glob("*.json"))
