@@ -1,7 +1,5 @@
 """Tensors and JSON in one safetensors file: written atomically, verified on reading, no pickle."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

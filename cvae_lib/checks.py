@@ -4,8 +4,6 @@ Wrong types are TypeErrors, all else ValueErrors. Values are read on the CPU onl
 at them would stop the device, and inside `torch.compile` break the graph.
 """
 
-from __future__ import annotations
-
 import reprlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """How to train: every setting with its unit, checked, and made definite for a device."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -54,7 +52,7 @@ class TrainConfig:
                 listed = ", ".join(map(repr, known))
                 raise ValueError(f"{name} must be one of {listed}, got {value!r}")
 
-    def resolved(self, device: torch.device) -> TrainConfig:
+    def resolved(self, device: torch.device) -> "TrainConfig":
         """The same with a definite precision and memory format."""
         precision, channels_last = fastest_settings(device)
         return replace(

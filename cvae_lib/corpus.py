@@ -1,7 +1,5 @@
 """Pictures with captions for a chapter: photographs where they can be had, else drawn scenes."""
 
-from __future__ import annotations
-
 import os
 from typing import NamedTuple
 

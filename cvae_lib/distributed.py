@@ -1,7 +1,5 @@
 """The processes that train one model together, when a launcher started several; else one alone."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Every metric of a model's record: of garments, of scenes, and of the judges of both."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from operator import attrgetter

@@ -1,7 +1,5 @@
 """What the latent space holds: codes of a data set, maps of them, walks, a prior fitted to them."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Sequence

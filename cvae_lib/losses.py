@@ -4,8 +4,6 @@ The caller averages. A term is the sum over an example's pixels or latent dimens
 float32 at least: in half precision it would be off by whole nats.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any, Literal, get_args
 

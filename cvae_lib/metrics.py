@@ -1,7 +1,5 @@
 """Measures of images and latents: per example where one picture has a score, else over a set."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

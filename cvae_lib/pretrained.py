@@ -1,7 +1,5 @@
 """Models with their weights: the shipped ones and their run records, and those of checkpoints."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """How each shipped model is made (`recipes.json`), and what kinds of models are measured on."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import dataclass

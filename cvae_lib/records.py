@@ -1,7 +1,5 @@
 """What experiments measured, one JSON file a run in ``records/EXPERIMENT/RUN.json``, and where."""
 
-from __future__ import annotations
-
 import json
 import math
 import platform

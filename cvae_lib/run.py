@@ -1,7 +1,5 @@
 """The state of a training run: its history, what a checkpoint holds, its steps' bookkeeping."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Training: `fit` and its history; a killed run goes on from its checkpoint, bit for bit."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import signal

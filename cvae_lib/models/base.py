@@ -1,7 +1,5 @@
 """What every VAE here shares: the posterior, likelihoods, reconstruction, sampling."""
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Mapping

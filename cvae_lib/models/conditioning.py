@@ -4,8 +4,6 @@ The condition is labels (B,) or text vectors (B, D). A new way is a class here a
 `CONDITIONINGS`; models of garments and of texts share it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """VAE and conditional VAEs for 28 × 28 garments: the article's two, one with FiLM, one without."""
 
-from __future__ import annotations
-
 from typing import Any, Literal, get_args
 
 from torch import Tensor, nn

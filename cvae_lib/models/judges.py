@@ -1,7 +1,5 @@
 """The judges of drawn pictures: a classifier of garments, a reader of scenes; their losses."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any, NamedTuple
 

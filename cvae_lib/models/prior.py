@@ -1,7 +1,5 @@
 """The prior that z is drawn from: N(0, I), or Gaussians fitted to the codes after training."""
 
-from __future__ import annotations
-
 import math
 
 import torch

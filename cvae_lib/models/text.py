@@ -1,7 +1,5 @@
 """A conditional VAE for colour pictures and the vectors of texts."""
 
-from __future__ import annotations
-
 from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
@@ -79,7 +77,7 @@ class TextConditionalVAE(BaseVAE):
         self.prior = Prior(self.latent_dim, 1, self.prior_components, self.text_dim)
 
     @classmethod
-    def article(cls, image_size: int = 128, latent_dim: int = 512) -> TextConditionalVAE:
+    def article(cls, image_size: int = 128, latent_dim: int = 512) -> "TextConditionalVAE":
         """The article's model: concat, its widths, its order of layers, the text as it comes.
 
         13,721,123 parameters at 128 pixels with latent 128, 23,945,507 with 512.
