@@ -1,15 +1,31 @@
-"""Pictures with captions for a chapter: photographs where they can be had, else drawn scenes."""
+"""Pictures for a chapter: garments; with captions photographs, else drawn scenes."""
 
 import os
 from typing import NamedTuple
 
-from cvae_lib.data import CaptionedSet, DataError, coco_captions, download_coco
+from cvae_lib.data import (
+    CaptionedSet,
+    DataError,
+    ImageSet,
+    coco_captions,
+    download_coco,
+    fashion_mnist,
+)
 from cvae_lib.data.scenes import scenes
 from cvae_lib.data.sets import TextEncoder
 from cvae_lib.encoders import WEIGHTS_VARIABLE, ClipTextEncoder, HashingTextEncoder
 from cvae_lib.scale import Scale
 
 SPLIT = "val2017"
+
+
+def load_garments(scale: Scale) -> tuple[ImageSet, ImageSet, ImageSet]:
+    """Fashion-MNIST to train, validate and test on: as many, and where, as ``scale`` says."""
+    counts = {"train": scale.train_images, "valid": scale.valid_images, "test": scale.test_images}
+    train, valid, test = (
+        fashion_mnist(split).first(count).to(scale.device) for split, count in counts.items()
+    )
+    return train, valid, test
 
 
 class Corpus(NamedTuple):

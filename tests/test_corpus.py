@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from cvae_lib import corpus
-from cvae_lib.corpus import load_corpus
-from cvae_lib.data import DataError
+from cvae_lib.corpus import load_corpus, load_garments
+from cvae_lib.data import DataError, fashion_mnist
 from cvae_lib.encoders import HashingTextEncoder
 from cvae_lib.scale import SCALES
 
@@ -86,3 +86,9 @@ def test_at_gpu_scale_what_cannot_be_had_is_said(
     monkeypatch.setattr(corpus, "ClipTextEncoder", absent)  # then no photo is fetched
     found = load_corpus(SCALES["gpu"], 16, 2, 1)
     assert not found.photos and "no CLIP" in found.about
+
+
+def test_garments_come_as_the_scale_says() -> None:
+    sets = load_garments(SCALES["smoke"])
+    assert [len(data) for data in sets] == [1_000, 500, 500]
+    assert sets[0].sha256() == fashion_mnist("train").first(1_000).sha256()
