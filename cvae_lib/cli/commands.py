@@ -230,8 +230,6 @@ def coco(
     echo(found.source)
     rows = [(name, f"{count:,}") for name, count in found.report.items()]
     table(f"{split} at {size} × {size}", ("", ""), rows)
-    if found.empty:
-        echo(f"Left out are captions without a word, as those of {'; '.join(found.empty[:5])}")
 
 
 @about_data.command(epilog=examples("data scenes"))
