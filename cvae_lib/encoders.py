@@ -5,7 +5,7 @@ An encoder has a ``name``, a ``dim``, a ``fingerprint`` and, called with N texts
 """
 
 import hashlib
-import importlib.machinery
+import importlib
 import io
 import json
 import math
@@ -25,18 +25,11 @@ import torch
 from torch import Tensor, nn
 
 from cvae_lib.checks import whole_number
+from cvae_lib.files import find_weights
 from cvae_lib.text import has_word, split_sentences
-from cvae_lib.weights import find_weights
 
 WEIGHTS_VARIABLE = "CVAE_CLIP_WEIGHTS"
 TOKENS, BATCH = 77, 256  # that CLIP has room for, two of them marks; pieces of text at once
-
-# Where a sentence too long for CLIP is cut: between clauses; where that is not enough, words.
-_CUTS = (
-    r"(?<=[,;:–—]) |(?<=[，、；：])| (?=(?:and|or|but|nor|so|yet|while|because|although|when|where"
-    r"|which|who|that)\b)",
-    " ",
-)
 
 
 class _Averaging:
@@ -166,54 +159,45 @@ class ClipTextEncoder(_Averaging):
 
 
 def token_pieces(sentence: str, tokenize: Callable[[str], list[int]], room: int) -> list[list[int]]:
-    """The tokens of a sentence, cut into pieces of at most ``room``, none lost.
+    """The tokens of a sentence, cut between words into as few pieces as fit, of similar length.
 
-    Pieces are of similar length and end between clauses; within a clause that does not fit, between
-    words; within such a word, anywhere.
+    A single word of more than ``room`` tokens is cut anywhere.
     """
+    tokens = tokenize(sentence)
+    words = [tokens] if len(tokens) <= room else map(tokenize, sentence.split(" "))
+    units = [word[start : start + room] for word in words for start in range(0, len(word), room)]
 
-    def units(text: str, cuts: tuple[str, ...]) -> list[list[int]]:
-        tokens = tokenize(text)
-        if len(tokens) <= room or not cuts:
-            return [tokens[start : start + room] for start in range(0, len(tokens), room)]
-        parts = re.split(cuts[0], text, flags=re.IGNORECASE)
-        return [unit for part in parts for unit in units(part, cuts[1:])]
+    def filled(limit: int) -> list[list[int]]:
+        pieces: list[list[int]] = []
+        for unit in units:
+            if pieces and len(pieces[-1]) + len(unit) <= limit:
+                pieces[-1].extend(unit)
+            else:
+                pieces.append(list(unit))
+        return pieces
 
-    found = units(sentence, _CUTS)
-    total = sum(map(len, found))
-    target = total / max(1, math.ceil(total / room))
-    pieces: list[list[int]] = []
-    for unit in found:
-        size = len(pieces[-1]) if pieces else room
-        if size + len(unit) / 2 <= target and size + len(unit) <= room:  # nearer to it with unit
-            pieces[-1].extend(unit)
-        else:
-            pieces.append(unit)
-    return pieces
+    fewest = len(filled(room))
+    return next(pieces for limit in range(room + 1) if len(pieces := filled(limit)) <= fewest)
 
 
 def import_clip() -> Any:
-    """The package openai-clip, which wants one name of ``pkg_resources`` while it is imported.
+    """The package openai-clip; ImportError if ``clip`` is missing, incomplete or another package.
 
-    Setuptools 81 dropped that module, older ones warn about it. Raises ImportError if ``clip`` is
-    another package, a file beside the notebook, or incomplete.
+    While it is imported it wants a name of ``pkg_resources``, which setuptools 81 dropped.
     """
-    modules: dict[str, Any] = sys.modules
-    former = {name: module for name, module in modules.items() if name == "pkg_resources"}
-    modules["pkg_resources"] = types.SimpleNamespace(packaging=packaging)
+    former = sys.modules.get("pkg_resources")
+    sys.modules["pkg_resources"] = types.SimpleNamespace(packaging=packaging)  # type: ignore
     try:
         clip = importlib.import_module("clip")
         _ = clip.clip._MODELS, clip.model.CLIP
         return clip
     except Exception as error:  # whatever another `clip` does
-        spec = importlib.machinery.PathFinder.find_spec("clip")
-        raise ImportError(
-            f"`clip` is not openai-clip: {error} ({spec and spec.origin}); rename that file if it "
-            "is yours, and pip install openai-clip"
-        ) from error
+        remedy = "pip install openai-clip, and rename a clip.py of yours"
+        raise ImportError(f"`clip` is not openai-clip ({error}): {remedy}") from error
     finally:
-        del modules["pkg_resources"]
-        modules.update(former)
+        del sys.modules["pkg_resources"]
+        if former:
+            sys.modules["pkg_resources"] = former
 
 
 def _text_tower(content: bytes) -> Any:

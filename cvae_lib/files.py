@@ -1,4 +1,4 @@
-"""Files: where they belong, and writing and downloading them wholly or not at all."""
+"""Files: where they belong, and writing and fetching them wholly or not at all."""
 
 from __future__ import annotations
 
@@ -24,20 +24,17 @@ class DataError(Exception):
 
 def user_path(path: str | Path) -> Path:
     """Return ``path`` with a leading ``~`` or ``~name`` expanded; OSError if that is no folder."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise OSError(f"{path}: no home folder is known; want a path without ~") from error
+    if (found := os.path.expanduser(path)).startswith("~"):
+        raise OSError(f"{path}: no home folder is known; want a path without ~")
+    return Path(found)
 
 
 def cache_root() -> Path:
     """Return this library's folder in ``$XDG_CACHE_HOME`` or ``~/.cache``, else a temporary one."""
     with contextlib.suppress(OSError):
         folder = user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "cvae_lib"
-        near = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
-        needed = os.R_OK if near == folder else os.W_OK  # an absent one must be made
-        if near.is_dir() and os.access(near, needed | os.X_OK):
-            return folder
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
     user = getattr(os, "getuid", lambda: 0)()  # Windows has none, and a home for everybody
     return Path(tempfile.gettempdir()) / f"cvae_lib-{user}"
 
@@ -53,20 +50,17 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise OSError(
-            f"cannot write {path} ({error.strerror or error}): make room or choose another place; "
-            "an earlier file there is intact"
-        ) from error
+        text = f"cannot write {path} ({error.strerror or error}): make room or choose another place"
+        raise OSError(text) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
 
 
 def fetch(url: str, path: Path, sha256: str, progress: bool = False) -> None:
-    """Download ``url`` to ``path``, unless a file with that SHA-256 is there.
+    """Download ``url`` to ``path``, unless a file with that SHA-256 is there; OSError if it fails.
 
-    Until it is whole and verified it is ``PATH.part``, with which a later call goes on. OSError if
-    it cannot be had or kept, or if something else came.
+    Until it is whole and verified it is ``PATH.part``, with which a later call goes on.
     """
     if _is_sound(path, sha256):
         return
@@ -79,6 +73,9 @@ def fetch(url: str, path: Path, sha256: str, progress: bool = False) -> None:
             _append(url, part, progress)
         except http.client.HTTPException as error:
             raise OSError(repr(error)) from error
+        except urllib.error.HTTPError as error:
+            if error.code != 416:  # there is no more
+                raise
         if not _is_sound(part, sha256):
             part.unlink()
             raise OSError("what came has another SHA-256 than what was published: try again")
@@ -89,13 +86,7 @@ def _append(url: str, part: Path, progress: bool) -> None:
     """Append to ``part`` what it lacks; begin anew if the server cannot go on."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"})
-    try:
-        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        if error.code == 416:  # there is no more
-            return
-        raise
-    with answer, part.open("ab") as file:
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer, part.open("ab") as file:
         have = have if answer.status == 206 else file.truncate(0)
         whole = have + (answer.length or 0)
         with tqdm.wrapattr(answer, "read", whole, initial=have, disable=not progress) as reading:
@@ -105,10 +96,31 @@ def _append(url: str, part: Path, progress: bool) -> None:
 
 
 def _is_sound(path: Path, sha256: str) -> bool:
-    if not path.is_file():
-        return False
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        digest = hashlib.sha256()
         while block := file.read(1 << 20):
             digest.update(block)
-    return digest.hexdigest() == sha256
+        return digest.hexdigest() == sha256
+    return False
+
+
+def find_weights(
+    name: str, chosen: str | Path | None, variable: str, cache: str, url: str, sha: str, size: str
+) -> Path:
+    """The file of a network's weights: ``chosen``, else what ``$variable`` names, else ``cache``.
+
+    Into the last, ``url`` (of ``size``, for a message) is fetched unless a file with the SHA-256
+    ``sha`` is there. FileNotFoundError, with the remedy, if there is no such file.
+    """
+    if given := chosen or os.environ.get(variable):
+        if os.path.isfile(path := os.path.expanduser(given)):
+            return Path(path)
+        raise FileNotFoundError(f"{given} is no file: want {name}'s in weights= or ${variable}")
+    try:
+        fetch(url, user_path(cache), sha)
+        return user_path(cache)
+    except OSError as error:
+        raise FileNotFoundError(
+            f"no sound {name} weights at {os.path.expanduser(cache)}, and no download ({error}). "
+            f"Get {url} ({size}) on another machine and put it there, or name it in ${variable}"
+        ) from error

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cvae_lib.checks import check_images
 from cvae_lib.data import to_bytes
-from cvae_lib.weights import find_weights
+from cvae_lib.files import find_weights
 
 WEIGHTS_VARIABLE = "CVAE_INCEPTION_WEIGHTS"
 PUBLISHED = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"  # SHA-256

@@ -37,29 +37,19 @@ def test_without_a_home_there_is_a_message_and_another_place(homeless: Path) -> 
     assert cache_root().parent == homeless and cache_root().name.startswith("cvae_lib-")
 
 
-@pytest.mark.parametrize("home", ["file", "locked", "missing"])
+@pytest.mark.parametrize("home", ["file", "locked"])
 def test_a_home_of_no_use_is_left_alone(
     home: str, homeless: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = homeless / "home"
-    monkeypatch.setenv("HOME", str(folder))
+    def refuse(path: Path, **_: bool) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setenv("HOME", str(homeless / "home"))
     if home == "file":
-        folder.write_text("")
+        (homeless / "home").write_text("")
     else:
-        folder.mkdir()
-    locked = {"locked": folder, "missing": homeless}.get(home)
-    if home == "missing":
-        folder.rmdir()
-    access = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: path != locked and access(path, mode))
+        monkeypatch.setattr(Path, "mkdir", refuse)  # root, as whom some run this, may write
     assert cache_root().parent == homeless and not list(homeless.glob("cvae_lib-*"))
-
-
-def test_a_cache_that_is_only_read_is_used(homeless: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(homeless))
-    (homeless / ".cache" / "cvae_lib").mkdir(parents=True)
-    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
-    assert cache_root() == homeless / ".cache" / "cvae_lib"
 
 
 def test_the_command_line_serves_a_user_without_a_home(

@@ -62,7 +62,7 @@ def drawn_scenes() -> dict[str, str]:
     for split in SPLITS:
         drawn = [draw_scene(split, index) for index in range(5)]
         pixels = b"".join(render(scene, 64).tobytes() for scene, _ in drawn)
-        texts = "\n".join(caption.text for _, captions in drawn for caption in captions)
+        texts = "\n".join(caption for _, captions in drawn for caption in captions)
         result[f"{split} pixels"] = hashlib.sha256(pixels).hexdigest()
         result[f"{split} captions"] = hashlib.sha256(texts.encode()).hexdigest()
     return result

@@ -20,9 +20,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "corpus": {"checks", "data", "encoders", "files", "scale"},
     "data": {"checks", "files", "text"},
     "distributed": set(),
-    "encoders": {"checks", "text", "weights"},
+    "encoders": {"checks", "files", "text"},
     "files": set(),
-    "inception": {"checks", "data", "weights"},
+    "inception": {"checks", "data", "files"},
     "latent": {"checks", "data", "losses", "models"},
     "losses": {"checks", "distributed"},
     "evaluation": {"checks", "data", "losses", "metrics", "models", "pretrained"},
@@ -49,7 +49,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scale": set(),
     "text": {"checks"},
     "train": {"checkpoint", "checks", "config", "data", "files", "losses", "run"},
-    "weights": {"files"},
     "widgets": {"plots", "text"},
 }
 KNOW_ALL = {"cli", "__main__"}

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageOps
-from tqdm import tqdm
 from typer import Argument, Context, Exit, Option, Typer, echo
 
 from cvae_lib import __version__
@@ -231,8 +230,6 @@ def coco(
     echo(found.source)
     rows = [(name, f"{count:,}") for name, count in found.report.items()]
     table(f"{split} at {size} × {size}", ("", ""), rows)
-    if found.empty:
-        echo(f"Left out are captions without a word, as those of {'; '.join(found.empty[:5])}")
 
 
 @about_data.command(epilog=examples("data scenes"))
@@ -246,8 +243,7 @@ def scenes(
     """Draw scenes of one to three shapes, with captions, as a COCO folder."""
     from cvae_lib.data import write_scenes
 
-    with tqdm(total=count, unit=" scenes", disable=not sys.stderr.isatty()) as bar:
-        path = write_scenes(out, split, count, size, seed, on_scene=bar.update)
+    path = write_scenes(out, split, count, size, seed, progress=sys.stderr.isatty())
     echo(f"{count:,} scenes are in {user_path(out) / split}, their captions in {path}")
 
 

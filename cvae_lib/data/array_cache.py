@@ -23,9 +23,8 @@ def cached_array(
 ) -> tuple[np.ndarray, list[Any]]:
     """Return an array as a read-only memory map, and a note on each chunk of items.
 
-    It lies in ``PATH-HASH.npy``, where HASH stands for ``key``, all that it is built from (JSON). A
-    build that was killed goes on behind its last chunk; a second process waits for the first.
-    ``bar`` is what a progress bar counts. DataError for files that are not as they were written.
+    It lies in ``PATH-HASH.npy``; HASH is of ``key``, all that it is built from (JSON). A killed
+    build goes on behind its last chunk. ``bar`` is what a bar counts. DataError for altered files.
     """
     hashed = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     path = path.with_name(f"{path.name}-{hashed[:16]}.npy")
@@ -42,10 +41,8 @@ def cached_array(
             return array[: sum(counts)], notes
     except (FileNotFoundError, ValueError, TypeError, EOFError):
         pass
-    raise DataError(
-        f"{path} or {manifest.name} beside it is not as it was written: move both elsewhere, "
-        "and they are built anew"
-    )
+    remedy = "move both elsewhere, and they are built anew"
+    raise DataError(f"{path} or its .json is not as it was written: {remedy}")
 
 
 def _build(

@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain
 from pathlib import Path, PureWindowsPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from PIL import Image, ImageOps
+from PIL.Image import Transpose as T
 
 from cvae_lib.checks import whole_number
 from cvae_lib.data.array_cache import cached_array
-from cvae_lib.data.photos import KINDS, square
 from cvae_lib.data.sets import CaptionedSet, TextEncoder
 from cvae_lib.files import DataError, cache_root, user_path
 from cvae_lib.text import has_word
 
+Root = str | Path | None
 VERSION = 4  # of the cached arrays: raise it if the same files give other arrays, chunks or notes
 CHUNK = 256  # photos that are decoded, written and vouched for together
 TEXTS = 1024  # captions that are encoded together
 REMEDY = (
     "A COCO folder has annotations/captions_SPLIT.json and the images in SPLIT/. Name yours in "
-    "$CVAE_COCO_ROOT; or python -m cvae_lib data coco --download val2017 fetches one, "
-    "python -m cvae_lib data scenes --out DIR draws one"
+    "$CVAE_COCO_ROOT, or fetch one: python -m cvae_lib data coco --download val2017"
 )
+MODES = {"1": "grey", "L": "grey", "I": "grey", "C": "cmyk", "P": "palette"}  # by first letter
+ODD = ("grey", "cmyk", "palette", "alpha", "rotated")  # what a photo may be and is used
+ORIENTATION = 0x0112  # an EXIF tag, whose values from 2 to 8 say how to get the picture upright
+TURNS = (T.FLIP_LEFT_RIGHT, T.ROTATE_180, T.FLIP_TOP_BOTTOM, T.TRANSPOSE)
+UPRIGHT = dict(enumerate((*TURNS, T.ROTATE_270, T.TRANSVERSE, T.ROTATE_90), 2))
 
 
 class Photo(NamedTuple):
@@ -42,107 +50,81 @@ class Photo(NamedTuple):
 
 
 class CocoImages(NamedTuple):
-    """The images of a split, the photo that each shows, and a report of what was found.
+    """The images of a split, the photo that each shows, and how many of what were found.
 
-    It counts "images" and their "captions"; captioned images left out as "missing" or "broken" (cut
-    off, damaged, too large, neither JPEG nor PNG); "uncaptioned" images; captions that are
-    "orphans", of no listed image, or "empty", without a letter or digit; and images turned to RGB
-    ("grey", "cmyk", "palette"), laid over white ("alpha") or turned upright ("rotated").
+    Images with captions may be "missing" or "broken" (cut off, damaged, too large, neither JPEG nor
+    PNG), captions "orphans" of no listed image or "empty", without a letter or digit; photos were
+    turned to RGB ("grey", "cmyk", "palette"), laid over white ("alpha") or upright ("rotated").
     """
 
     images: np.ndarray  # uint8 (N, 3, size, size)
     photos: list[Photo]
     report: dict[str, int]
-    empty: list[str]  # the empty captions, with their images' ids
     source: str
 
 
 def coco_captions(
-    split: str,
-    size: int,
-    root: str | Path | None = None,
-    *,
-    encoder: TextEncoder,
-    progress: bool = False,
+    split: str, size: int, root: Root = None, *, encoder: TextEncoder, progress: bool = False
 ) -> CaptionedSet:
     """Return one split of a COCO folder: images (N, 3, size, size), vectors float16 (M, D).
 
-    Arguments and errors are those of `coco_images`. The first call decodes photos and encodes
-    captions; later ones open both as memory maps. The vectors serve every size. ValueError also if
-    they are not as the encoder says, or do not fit into float16.
+    Arguments and errors are those of `coco_images`; ValueError also for vectors that are not as the
+    encoder says, or do not fit into float16. They are kept, too, and serve every size.
     """
     found = coco_images(split, size, root, progress=progress)
     texts = [caption for photo in found.photos for caption in photo.captions]
-    vectors, _ = cached_array(
-        cache_root() / "coco-arrays" / f"{split}-captions",
-        [VERSION, encoder.name, encoder.fingerprint, texts],
-        np.dtype((np.float16, (encoder.dim,))),
-        partial(_encode, encoder),
-        texts,
-        TEXTS,
-        "captions" * progress,
-    )
+    path = cache_root() / "coco-arrays" / f"{split}-captions"
+    key = [VERSION, encoder.name, encoder.fingerprint, texts]
+    row, encode = np.dtype((np.float16, (encoder.dim,))), partial(_encode, encoder)
+    vectors, _ = cached_array(path, key, row, encode, texts, TEXTS, "captions" * progress)
     starts = np.cumsum([0, *(len(photo.captions) for photo in found.photos)], dtype=np.int64)
     return CaptionedSet(found.images, vectors, starts, texts, source=found.source)
 
 
-def coco_images(
-    split: str, size: int, root: str | Path | None = None, *, progress: bool = False
-) -> CocoImages:
+def coco_images(split: str, size: int, root: Root = None, *, progress: bool = False) -> CocoImages:
     """Return the images of a split by id, upright, cut to the central square and resized.
 
     The captions of a split ("val2017", …) are in ``ROOT/annotations/captions_SPLIT.json``, its JPEG
     or PNG files in ``ROOT/SPLIT``; `write_scenes` makes such a folder, too. ``root`` is by default
     ``$CVAE_COCO_ROOT``, else where `download_coco` puts it. The array is kept in the user's cache
-    until annotations or photos change.
-
-    Raises:
-        TypeError, ValueError: if ``split`` or ``size`` makes no sense.
-        DataError: if annotations, photos or the kept array are missing or not what they should be.
+    until annotations or photos change. ValueError if ``split`` or ``size`` makes no sense,
+    DataError if annotations, photos or the kept array are missing or not what they should be.
     """
     size = whole_number("size", size, at_least=1)
     folder, path = coco_root(root) / split, annotation_file(split, root)
     content = path.read_bytes()
-    photos, about = parse_captions(content, path)
+    photos, useless, description = parse_captions(content, path)
     captioned = [photo for photo in photos if photo.captions]
     stamps = {photo.file_name: _stamp(folder / photo.file_name) for photo in captioned}
     present = [photo for photo in captioned if stamps[photo.file_name]]
-    images, notes = cached_array(
-        cache_root() / "coco-arrays" / f"{split}-{size}",
-        [VERSION, hashlib.sha256(content).hexdigest(), size, stamps],
-        np.dtype((np.uint8, (3, size, size))),
-        partial(_decode, folder, size),
-        present,
-        CHUNK,
-        "photos" * progress,
-    )
+    array = cache_root() / "coco-arrays" / f"{split}-{size}"
+    key = [VERSION, hashlib.sha256(content).hexdigest(), size, stamps]
+    row, decode = np.dtype((np.uint8, (3, size, size))), partial(_decode, folder, size)
+    images, notes = cached_array(array, key, row, decode, present, CHUNK, "photos" * progress)
     kinds = list(chain(*notes))  # of each photo
+    counts = Counter(chain(*kinds))
     used = [photo for photo, its in zip(present, kinds, strict=True) if "broken" not in its]
-    counts = {kind: sum(kind in its for its in kinds) for kind in KINDS}
     report = {
         "images": len(used),
         "captions": sum(len(photo.captions) for photo in used),
         "missing": len(captioned) - len(present),
-        "broken": counts.pop("broken"),
+        "broken": counts["broken"],
         "uncaptioned": len(photos) - len(captioned),
-        "orphans": about["orphans"],
-        "empty": len(about["empty"]),
-        **counts,
+        **useless,
+        **{kind: counts[kind] for kind in ODD},
     }
     if not used:
-        raise DataError(
-            f"no image of {path} can be used: {len(captioned)} have captions, of these "
-            f"{report['missing']} are not in {folder} and {report['broken']} are broken. {REMEDY}"
-        )
-    return CocoImages(images, used, report, about["empty"], f"{about['description']}: {folder}")
+        found = ", ".join(f"{count} {word}" for word, count in report.items())
+        raise DataError(f"no image of {path} in {folder} can be used: {found}. {REMEDY}")
+    return CocoImages(images, used, report, f"{description}: {folder}")
 
 
-def coco_root(root: str | Path | None = None) -> Path:
+def coco_root(root: Root = None) -> Path:
     """Return ``root``, else ``$CVAE_COCO_ROOT``, else the folder in the user's cache."""
     return user_path(root or os.environ.get("CVAE_COCO_ROOT") or cache_root() / "coco")
 
 
-def annotation_file(split: str, root: str | Path | None = None) -> Path:
+def annotation_file(split: str, root: Root = None) -> Path:
     """Return the captions' file; DataError if there is none, ValueError if ``split`` is no name."""
     if not re.fullmatch(r"\w[\w.-]*", split):
         raise ValueError(f"split must be a name like 'val2017', got {split!r}")
@@ -152,75 +134,90 @@ def annotation_file(split: str, root: str | Path | None = None) -> Path:
     return path
 
 
-def parse_captions(content: bytes, path: Path) -> tuple[list[Photo], dict[str, Any]]:
-    """Check what the file ``path`` holds → its images by id, its description and useless captions.
+def parse_captions(content: bytes, path: Path) -> tuple[list[Photo], dict[str, int], str]:
+    """Check what the file ``path`` holds → its images by id, useless captions, its description.
 
-    Those are "orphans" (how many) and "empty" (which, with their images' ids): without a letter or
-    digit. A DataError names the file and the entry that is not right.
+    Useless are "orphans", of no image, and "empty" ones, without a letter or digit; they are
+    counted. A DataError names the file and the entry that is not right.
     """
+    photos: dict[int, Photo] = {}
+    useless, at = {"orphans": 0, "empty": 0}, "the file"
     try:
         tree = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not JSON ({error}): get it again") from error
-    photos: dict[int, Photo] = {}
-    for at, entry in _entries(path, tree, "images", id=int, file_name=str):
-        number, name = entry["id"], entry["file_name"]
-        way = PureWindowsPath(name)  # knows both kinds of slash
-        if not way.parts or way.anchor or ".." in way.parts or "\0" in name:
-            raise DataError(f"{at}.file_name {name!r} leads out of its folder")
-        if number in photos:
-            raise DataError(f"{at}.id {number} is there twice")
-        photos[number] = Photo(number, name, [])
-    orphans, empty = 0, []
-    for _, entry in _entries(path, tree, "annotations", image_id=int, caption=str):
-        number = entry["image_id"]
-        caption = entry["caption"].strip().encode("utf-8", "replace").decode()  # no surrogates
-        if not has_word(caption):
-            empty.append(f"image {number}: {caption!r:.60}")
-        elif number in photos:
-            photos[number].captions.append(caption)
-        else:
-            orphans += 1
-    info = tree["info"] if isinstance(tree.get("info"), dict) else {}
-    about = {"description": info.get("description") or "COCO", "orphans": orphans, "empty": empty}
-    return [photos[number] for number in sorted(photos)], about
-
-
-def _entries(path: Path, tree: Any, name: str, **fields: type) -> Iterator[tuple[str, Any]]:
-    """Where each entry of ``tree[name]`` stands, and the entry, which has ``fields``."""
-    entries = tree.get(name) if isinstance(tree, dict) else None
-    if not isinstance(entries, list):
-        raise DataError(f"{path} has no list {name!r}: not a file of COCO captions")
-    for i, entry in enumerate(entries):
-        at = f"{path}: {name}[{i}]"
-        for key, kind in fields.items():
-            value = entry.get(key) if isinstance(entry, dict) else None
-            if type(value) is not kind:
-                raise DataError(f"{at}.{key} is {value!r:.60}, want {kind.__name__}")
-        yield at, entry
+        images, annotations = tree["images"], tree["annotations"]
+        description = (tree.get("info") or {}).get("description") or "COCO"
+        for i, entry in enumerate(images):
+            at = f"images[{i}]"
+            number, name = entry["id"], entry["file_name"]
+            way = PureWindowsPath(name)  # knows both kinds of slash
+            if not way.parts or way.anchor or ".." in way.parts or "\0" in name:
+                raise ValueError(f"file_name {name!r} leads out of its folder")
+            if type(number) is not int or number in photos:
+                raise ValueError(f"id {number!r} is no whole number, or there twice")
+            photos[number] = Photo(number, name, [])
+        for i, entry in enumerate(annotations):
+            at = f"annotations[{i}]"
+            number, caption = entry["image_id"], entry["caption"].strip()
+            caption = caption.encode("utf-8", "replace").decode()  # no surrogates
+            if not has_word(caption):
+                useless["empty"] += 1
+            elif number in photos:
+                photos[number].captions.append(caption)
+            else:
+                useless["orphans"] += 1
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"{path} is no file of COCO captions: {at}: {error!r}") from error
+    return [photos[number] for number in sorted(photos)], useless, description
 
 
 def _decode(folder: Path, size: int, photos: list[Photo]) -> tuple[np.ndarray, list[list[str]]]:
     """Photos to the squares of those that are not broken, and what each of all was."""
-    files = (folder / photo.file_name for photo in photos)
     with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the report says what is odd
-        squares = list(pool.map(lambda file: square(file.read_bytes(), size), files))
+        paths = [folder / photo.file_name for photo in photos]
+        squares = list(pool.map(lambda path: square(path.read_bytes(), size), paths))
     rows = [pixels for pixels, _ in squares if pixels is not None]
     return np.array(rows, np.uint8), [kinds for _, kinds in squares]
+
+
+def square(content: bytes, size: int) -> tuple[np.ndarray | None, list[str]]:
+    """Decode a JPEG or PNG file → its central square, uint8 (3, size, size), and what it was.
+
+    The words are those of `CocoImages`; a "broken" image has no pixels.
+    """
+    try:
+        with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
+            kinds = [MODES[image.mode[0]]] if image.mode[0] in MODES else []
+            turn = None
+            with contextlib.suppress(Exception):  # unreadable EXIF; the pixels may well be sound
+                turn = UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
+            image.draft(None, (2 * size, 2 * size))  # a JPEG at 1/2, 1/4, 1/8 that is large enough
+            whole: Image.Image = image
+            if image.mode.startswith("I"):  # 16 bits
+                whole = Image.fromarray((np.asarray(image, np.float32) / 257).round().astype("u1"))
+            elif image.has_transparency_data:
+                kinds.append("alpha")
+                white = Image.new("RGBA", image.size, "white")
+                whole = Image.alpha_composite(white, image.convert("RGBA"))
+            if turn is not None:
+                kinds.append("rotated")
+                whole = whole.transpose(turn)
+            pixels = ImageOps.fit(whole.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
+            return np.asarray(pixels).transpose(2, 0, 1), kinds
+    except MemoryError:
+        raise
+    except Exception:  # a decoder may raise anything when it is fed with damage
+        return None, ["broken"]
 
 
 def _encode(encoder: TextEncoder, texts: list[str]) -> tuple[np.ndarray, None]:
     vectors = encoder(texts).half().numpy()
     if vectors.shape != (len(texts), encoder.dim) or not np.isfinite(vectors).all():
-        raise ValueError(
-            f"the encoder {encoder.name} turned {len(texts)} captions into {vectors.shape}: "
-            f"want ({len(texts)}, {encoder.dim}), and numbers that float16 can hold"
-        )
+        want = f"({len(texts)}, {encoder.dim}), all of them numbers in float16"
+        raise ValueError(f"vectors of {encoder.name} are {vectors.shape}: want {want}")
     return vectors, None
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
     """Size and time of change (ns) of a file; None if there is none, or none of such a name."""
-    status = os.stat(path) if os.path.isfile(path) else None
-    return status and (status.st_size, status.st_mtime_ns)
+    return (path.stat().st_size, path.stat().st_mtime_ns) if os.path.isfile(path) else None

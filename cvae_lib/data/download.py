@@ -26,9 +26,8 @@ def download_coco(split: str, root: str | Path | None = None, progress: bool = F
     """Fetch the photos and captions of val2017 and return the COCO folder that has them.
 
     What is there is not fetched again; a download, or unpacking, goes on where it was cut off.
-    ``root`` is as in `coco_images`. ValueError if ``split`` is none of `SPLITS`. DataError if the
-    server cannot be reached, cuts off, or sends something else; for an archive of 6 to 18 GB (and
-    captions of 2014), with the command that fetches it.
+    ValueError if ``split`` is none of `SPLITS`; DataError if the server fails, and for an archive
+    of 6 to 18 GB (and captions of 2014), with the command that fetches it.
     """
     if split not in SPLITS:
         raise ValueError(f"no split {split!r} to download: choose one of {', '.join(SPLITS)}")

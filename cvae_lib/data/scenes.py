@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import combinations
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from cvae_lib.checks import whole_number
 from cvae_lib.data.sets import CaptionedSet, TextEncoder
@@ -45,15 +46,8 @@ NUMBERS = ("", "one shape", "two shapes", "three shapes")
 CHUNK = 64  # scenes that a process draws at a time
 
 
-class Caption(NamedTuple):
-    """A text about a scene that names colour and shape of all its things."""
-
-    text: str
-    says: tuple[str, ...]  # what else it tells: "size", "position", "relation", "background"
-
-
-def draw_scene(split: str, index: int, seed: int = 0) -> tuple[Scene, list[Caption]]:
-    """Scene ``index`` of a split, with its five captions, the plainest first."""
+def draw_scene(split: str, index: int, seed: int = 0) -> tuple[Scene, list[str]]:
+    """Scene ``index`` of a split, with a caption of each of the `STYLES`, the plainest first."""
     if split not in SPLITS:
         raise ValueError(f"no split {split!r} of Scenes: choose one of {', '.join(SPLITS)}")
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
@@ -77,7 +71,7 @@ def scenes(
     for row, (image, scene, captions) in enumerate(_drawn(split, count, size, seed, workers)):
         images[row] = image
         truths.append(scene)
-        texts += [caption.text for caption in captions]
+        texts += captions
     vectors, source = encoder(texts).numpy().astype(np.float16), f"Scenes, {split}, seed {seed}"
     starts = np.arange(count + 1, dtype=np.int64) * len(STYLES)
     return CaptionedSet(images, vectors, starts, texts, truths, source, styles=STYLES)
@@ -102,40 +96,38 @@ def write_scenes(
     count: int = 1000,
     size: int = 64,
     seed: int = 0,
-    on_scene: Callable[[], Any] = lambda: None,
+    progress: bool = False,
 ) -> Path:
     """Write scenes as a COCO folder: ``SPLIT/*.png`` and ``annotations/captions_SPLIT.json``.
 
-    The truth of a picture stands in its entry of "images", what a caption says of it in its entry
-    of "annotations". While scenes are drawn, with all cores, those of an earlier call stay.
-    ``on_scene`` is called after each. Returns the annotation file, which is written last.
+    While they are drawn, with all cores, those of an earlier call stay. Returns the annotation
+    file, which is written last.
     """
-    folder, images, annotations = user_path(folder), [], list[dict[str, Any]]()
+    folder, images, annotations = user_path(folder), list[Any](), list[Any]()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "annotations" / f"captions_{split}.json"
     with tempfile.TemporaryDirectory(prefix=".scenes-", dir=folder) as fresh:
         drawn = _drawn(split, count, size, seed, os.cpu_count() or 1)
-        for number, (image, scene, captions) in enumerate(drawn, 1):
+        bar = tqdm(drawn, total=count, unit=" scenes", disable=not progress)
+        for number, (image, _, captions) in enumerate(bar, 1):
             name = f"{number:012d}.png"
             Image.fromarray(image.transpose(1, 2, 0)).save(Path(fresh, name), compress_level=1)
-            about = {"id": number, "file_name": name, "width": size, "height": size}
-            images.append({**about, "truth": scene.to_json()})
-            for text, says in captions:
-                about = {"id": len(annotations) + 1, "image_id": number}
-                annotations.append({**about, "caption": text, "says": says})
-            on_scene()
+            images.append({"id": number, "file_name": name, "width": size, "height": size})
+            for text in captions:
+                annotations.append(
+                    {"id": len(annotations) + 1, "image_id": number, "caption": text}
+                )
         path.unlink(missing_ok=True)  # from here on there are no scenes, until all are there
         (folder / split).mkdir(exist_ok=True)
         for name in os.listdir(fresh):
             os.replace(Path(fresh, name), folder / split / name)
-    info = {"description": f"Scenes, {split}, seed {seed}", "procedural": True}
-    info |= {"unseen_pairs": sorted(UNSEEN_PAIRS), "unseen_relations": sorted(UNSEEN_RELATIONS)}
+    info = {"description": f"Scenes, {split}, seed {seed}"}
     content = {"info": info, "licenses": [], "images": images, "annotations": annotations}
     write_atomically(path, json.dumps(content).encode())
     return path
 
 
-Drawn = tuple[np.ndarray, Scene, list[Caption]]
+Drawn = tuple[np.ndarray, Scene, list[str]]
 
 
 def _drawn(split: str, count: int, size: int, seed: int, workers: int) -> Iterator[Drawn]:
@@ -196,7 +188,7 @@ def _touching(scene: Scene) -> bool:
     )
 
 
-def _captions(scene: Scene, rng: np.random.Generator) -> Iterator[Caption]:
+def _captions(scene: Scene, rng: np.random.Generator) -> Iterator[str]:
     """A caption of each of the `STYLES`, from the names alone to several sentences."""
     things, relations, (top, bottom) = scene.things, scene.relations(), scene.background
     plain = top == bottom
@@ -217,30 +209,24 @@ def _captions(scene: Scene, rng: np.random.Generator) -> Iterator[Caption]:
     def nouns(**tells: bool) -> str:
         return listed([noun(thing, **tells) for thing in things])
 
-    yield Caption(nouns(), ())
-
-    sized = rng.random() < 0.5
-    said = ("size", "position") if sized else ("position",)
-    yield Caption(nouns(size=sized, place=True), said)
-
+    yield nouns()
+    yield nouns(size=rng.random() < 0.5, place=True)
     if relations:  # two things by their relation, and a third
         i, relation, j = _pick(rng, relations)
         if rng.random() < 0.5:
             i, relation, j = j, {"above": "below", "left of": "right of"}[relation], i
         pair = f"{noun(things[i])} {word(RELATIONS[relation])} {noun(things[j])}"
         rest = [noun(thing) for k, thing in enumerate(things) if k not in (i, j)]
-        yield Caption(listed([pair, *rest]), ("relation",))
+        yield listed([pair, *rest])
     else:
-        yield Caption(nouns(size=True), ("size",))
-
+        yield nouns(size=True)
     ground = f"{top} background" if plain else f"background that turns from {top} to {bottom}"
-    yield Caption(f"{nouns()} on a {ground}", ("background",))
-
+    yield f"{nouns()} on a {ground}"
     text = f"The picture shows {NUMBERS[len(things)]}. {'They are' if things[1:] else 'It is'} "
     text += f"{nouns(size=True, place=True)}."
-    if more := rng.random() < 0.7:
+    if rng.random() < 0.7:
         text += f" The background {f'is {top}' if plain else f'turns from {top} to {bottom}'}."
-    yield Caption(text, ("size", "position", "background")[: 2 + more])
+    yield text
 
 
 def scene_words() -> set[str]:

@@ -53,8 +53,7 @@ class DataSet(Protocol):
     ) -> Generator[Batch]:
         """Yield a batch for each of ``positions`` (int64, on the CPU), its images in their order.
 
-        Where an image has several conditions, ``seed`` and the image alone say which is taken;
-        without a seed it is the first.
+        Of several conditions, ``seed`` and the image say which is taken; without it the first.
         """
 
     def __len__(self) -> int:
@@ -198,10 +197,7 @@ class CaptionedSet(DataSet):
         return self.starts[:-1] + (self.styles.index(style) if style else 0)
 
     def fingerprint(self) -> str:
-        """Return a hash of all captions and of `SAMPLED` images, evenly spread.
-
-        To read every image may take minutes.
-        """
+        """Return a hash of all captions and of `SAMPLED` images: to read all may take minutes."""
         part = self.subset(np.linspace(0, len(self) - 1, min(len(self), SAMPLED)).astype(int))
         told = f"{part.sha256()} {self.starts.tolist()} {list(self.texts)}"
         return hashlib.sha256(told.encode()).hexdigest()

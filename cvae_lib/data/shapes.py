@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -70,15 +69,6 @@ class Scene:
         related = {(names[i], relation, names[j]) for i, relation, j in self.relations()}
         found = {"pair": pairs & UNSEEN_PAIRS, "relation": related & UNSEEN_RELATIONS}
         return [kind for kind, those in found.items() if those]
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it, and what follows from it, for JSON."""
-        return {
-            "things": [vars(thing) for thing in self.things],
-            "relations": [list(relation) for relation in self.relations()],
-            "background": list(self.background),
-            "unseen": self.unseen(),
-        }
 
 
 def render(scene: Scene, size: int) -> np.ndarray:
