@@ -1,7 +1,5 @@
 """Files: where they belong, and writing and fetching them wholly or not at all."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import http.client

@@ -1,7 +1,5 @@
 """Arrays that are built once, in chunks, and from then on opened as memory maps."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

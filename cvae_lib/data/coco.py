@@ -1,7 +1,5 @@
 """COCO captions: photos decoded and captions encoded once, into arrays that are memory-mapped."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import io

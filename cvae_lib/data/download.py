@@ -1,7 +1,5 @@
 """COCO from its official addresses: val2017 is fetched and checked, for the rest there is curl."""
 
-from __future__ import annotations
-
 import shlex
 import zipfile
 from pathlib import Path

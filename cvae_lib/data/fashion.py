@@ -1,7 +1,5 @@
 """Fashion-MNIST, which ships with the library: mosaics of 100 × 100 pictures in fashion-mnist/."""
 
-from __future__ import annotations
-
 import functools
 from pathlib import Path
 

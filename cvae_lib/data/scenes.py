@@ -4,8 +4,6 @@ Every scene is a function of (seed, split, index) alone: no matter how many are 
 order, or by how many processes.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import tempfile

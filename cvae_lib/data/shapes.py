@@ -1,7 +1,5 @@
 """The shapes of Scenes: their words, what a scene is, and painting it at any size."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from itertools import permutations
