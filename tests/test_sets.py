@@ -65,9 +65,9 @@ def test_to_bytes_rounds() -> None:
 @pytest.mark.parametrize(
     ("images", "got"),
     [
-        (torch.tensor([[0, 200]]).byte(), "float in .* got torch.uint8 .* use to_unit"),
-        (torch.tensor([[-1.0, 1.0]]), r"float in .* got torch.float32 \(1, 2\), -1 … 1"),
-        (torch.tensor([[0.0, 255.0]]), "float in .* 0 … 255: divide by 255"),
+        (torch.tensor([[0, 200]]).byte(), "float .* in .* got torch.uint8 .* use to_unit"),
+        (torch.tensor([[-1.0, 1.0]]), r"float .* in .* got torch.float32 \(1, 2\), -1 … 1"),
+        (torch.tensor([[0.0, 255.0]]), "float .* in .* 0 … 255: divide by 255"),
         (torch.tensor([[0.5, float("nan")]]), "example 0 has the value nan"),
     ],
 )
