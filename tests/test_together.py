@@ -79,12 +79,12 @@ def test_two_processes_have_the_curve_of_one(told: list[dict[str, Any]]) -> None
 
 
 def test_with_noise_the_curve_is_that_of_another_seed(told: list[dict[str, Any]]) -> None:
-    """Noise and BatchNorm's batches are each process's own: within 0.5 %, as three seeds alone."""
+    """Noise and BatchNorm's batches are each process's own: within 1 %, as three seeds alone."""
     alone = [together.train_vae(seed).rows for seed in (2, 3, 4)]
     for column in ("loss", "nll", "valid_loss", "valid_nll"):
         for row, *others in zip(told[0]["vae"], *alone, strict=True):
             for other in others:
-                assert row[column] == pytest.approx(other[column], rel=5e-3), column
+                assert row[column] == pytest.approx(other[column], rel=1e-2), column
 
 
 def test_both_end_with_the_same_model(told: list[dict[str, Any]]) -> None:
