@@ -21,16 +21,7 @@ from cvae_lib.files import user_path
 from cvae_lib.losses import elbo
 from cvae_lib.run import History, NonFiniteLossError, Objective, Run
 
-__all__ = [
-    "History",
-    "NonFiniteLossError",
-    "Objective",
-    "TrainConfig",
-    "evaluate",
-    "fit",
-]
-
-
+__all__ = ["History", "NonFiniteLossError", "Objective", "TrainConfig", "evaluate", "fit"]
 OnEpoch = Callable[[dict[str, float]], None]  # is given the finished row of the history
 
 
@@ -49,25 +40,22 @@ def fit(
 ) -> History:
     """Train ``model`` in place on the device it is on; leave it in eval mode; return the history.
 
-    Under `accelerate launch` or torchrun the processes share the work: each calls ``fit`` with the
-    same arguments, on its own GPU. The gradient is that of the whole batch, however many they are;
-    noise, and on CPUs the batches of BatchNorm, are each process's own.
+    Under `accelerate launch` or torchrun the processes, each on its own GPU, share the work. The
+    gradient is that of the whole batch; noise, and on CPUs BatchNorm's batches, are each one's own.
 
     Args:
         train_set, valid_set: an `ImageSet` is moved to the device whole, a `CaptionedSet` streamed.
             Of an image's captions each epoch draws one; validation takes the first.
         objective: per-example terms; the mean of its "loss" is minimised.
         checkpoint: file to write after each epoch and on Ctrl-C, through a temporary file.
-        resume: go on from ``checkpoint`` if it exists; on CPUs, as many as before, the final
-            weights are those of an undisturbed run, bit for bit.
+        resume: go on from ``checkpoint`` if it exists; on as many CPUs as before, bit for bit.
         progress: show a progress bar with loss, images/s and time left.
         on_epoch: called with each finished row of the history, in the main process.
         about: more to keep in the checkpoint (JSON), and to agree with what it holds.
 
     Raises:
         NonFiniteLossError: a term became NaN or infinite; the checkpoint is the last good one.
-        CheckpointError: the checkpoint is damaged, or of another model, configuration, precision,
-            objective, number of threads or data.
+        CheckpointError: the checkpoint is damaged, or of another run, by data, settings or machine.
         KeyboardInterrupt: on Ctrl-C, after the running step and the checkpoint.
     """
     path = None if checkpoint is None else user_path(checkpoint)
@@ -141,11 +129,7 @@ def evaluate(
 ) -> dict[str, float]:
     """Mean of each term of the objective over ``data``, in eval mode and float32.
 
-    Args:
-        batch_size: the default is 1000, or 2²³ numbers if that is less: 170 pictures of 128 pixels.
-
-    Raises:
-        ValueError: if ``data`` has no images.
+    ``batch_size`` is 1000 if None, or 2²³ numbers if that is less: 170 pictures of 128 pixels.
     """
     if not len(data):
         raise ValueError("no images to evaluate")
