@@ -40,23 +40,23 @@ def fit(
 ) -> History:
     """Train ``model`` in place on the device it is on; leave it in eval mode; return the history.
 
-    Under `accelerate launch` or torchrun the processes, each on its own GPU, share the work. The
-    gradient is that of the whole batch; noise, and on CPUs BatchNorm's batches, are each one's own.
+    Processes of `accelerate launch` or torchrun share the work: the gradient is that of the whole
+    batch, noise is each one's own, and so are, on CPUs, the batches of BatchNorm.
 
     Args:
         train_set, valid_set: an `ImageSet` is moved to the device whole, a `CaptionedSet` streamed.
             Of an image's captions each epoch draws one; validation takes the first.
         objective: per-example terms; the mean of its "loss" is minimised.
-        checkpoint: file to write after each epoch and on Ctrl-C, through a temporary file.
-        resume: go on from ``checkpoint`` if it exists; on as many CPUs as before, bit for bit.
-        progress: show a progress bar with loss, images/s and time left.
-        on_epoch: called with each finished row of the history, in the main process.
+        checkpoint: file to write after each epoch and on Ctrl-C, wholly or not at all. If it
+            exists, ``resume`` goes on from it: on as many CPUs as before, bit for bit.
+        progress: show a bar with loss, images/s and time left.
+        on_epoch: is given each finished row of the history, in the main process.
         about: more to keep in the checkpoint (JSON), and to agree with what it holds.
 
     Raises:
         NonFiniteLossError: a term became NaN or infinite; the checkpoint is the last good one.
         CheckpointError: the checkpoint is damaged, or of another run, by data, settings or machine.
-        KeyboardInterrupt: on Ctrl-C, after the running step and the checkpoint.
+        KeyboardInterrupt: after the running step and the checkpoint.
     """
     path = None if checkpoint is None else user_path(checkpoint)
     if path and path.is_dir():
@@ -73,8 +73,7 @@ def fit(
                 _end_epoch(run, bar, path, on_epoch)
                 if run.processes.any(interrupted.is_set()):
                     raise KeyboardInterrupt
-    run.processes.equalise(run.model)
-    run.model.eval()
+    run.processes.equalise(run.model.eval())
     return run.history
 
 
