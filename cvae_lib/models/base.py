@@ -89,10 +89,12 @@ class BaseVAE(Rebuildable):
         """z (B, latent_dim) → mean image (B, C, H, W) in [0, 1]."""
         return torch.sigmoid(self.decode_logits(z, condition))
 
-    def forward(self, x: Tensor, condition: Any = None) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, condition: Any = None, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the image decoded from one draw of z, μ and log σ²."""
         mu, logvar = self.encode(x, condition)
-        return self.decode(losses.reparameterize(mu, logvar), condition), mu, logvar
+        return self.decode(losses.reparameterize(mu, logvar, generator), condition), mu, logvar
 
     def nll(self, x: Tensor, logits: Tensor) -> Tensor:
         """−log p(x | z) under the model's likelihood: (B,) nats."""
