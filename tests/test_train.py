@@ -134,6 +134,35 @@ def test_the_loss_falls(tiny: Sets) -> None:
     plt.close(figure)
 
 
+def test_fit_is_a_plain_loop(tiny: Sets) -> None:
+    """Of the same batches, noise and steps, as chapter 04 writes it out; bit for bit."""
+    config = TrainConfig(2, 72, 1e-3, beta=0.5, seed=1, precision="float32", channels_last=False)
+    ours, plain = new_model(), new_model()
+    history = fit(ours, *tiny, config)
+    images, labels = tiny[0].images, tiny[0].labels
+    optimizer = torch.optim.Adam(plain.parameters(), lr=torch.tensor(config.lr), fused=True)
+    noise, first = torch.Generator(), config.seed * 1_000_003
+    losses: list[list[float]] = []
+    for epoch in range(config.epochs):
+        shuffle = torch.Generator().manual_seed(first + epoch)
+        for batch in torch.randperm(len(images), generator=shuffle).split(config.batch_size):
+            x = images[batch] / 255
+            noise.manual_seed(2 * (first + len(losses)) + 1)
+            mu, logvar = plain.encode(x, labels[batch])
+            z = mu + torch.exp(0.5 * logvar) * torch.randn(mu.shape, generator=noise)
+            logits = plain.decode_logits(z, labels[batch])
+            bce = nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
+            kl = 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(1)
+            loss = bce.flatten(1).sum(1) + config.beta * kl
+            optimizer.zero_grad()
+            loss.mean().backward()
+            optimizer.step()
+            losses.append(loss.tolist())
+    assert_same(ours, plain)
+    means = [sum(map(sum, losses[:4])) / len(images), sum(map(sum, losses[4:])) / len(images)]
+    assert history["loss"] == pytest.approx(means)
+
+
 @pytest.mark.parametrize(("build", "objective"), [(new_model, elbo), (new_judge, judge_objective)])
 def test_one_seed_one_run(build: Callable[[], nn.Module], objective: Objective, tiny: Sets) -> None:
     models, histories = [], []
