@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from cvae_lib.files import write_atomically
 
-FORMAT = "cvae_lib checkpoint 1"
+FORMAT = "cvae_lib checkpoint 2"
 
 
 class CheckpointError(Exception):
@@ -23,8 +22,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
     """Write ``tensors`` and ``metadata`` (JSON) to ``path``: wholly, or not at all.
 
     Raises:
-        CheckpointError: if it cannot be written; the temporary file is removed and a former file
-            at ``path`` is left as it was.
+        CheckpointError: if it cannot be written; a former file at ``path`` is left as it was.
     """
     on_cpu = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
     text = json.dumps(metadata)
@@ -59,9 +57,5 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def content_sha256(tensors: dict[str, Tensor], text: str) -> str:
-    """The SHA-256 over ``text``, then each CPU tensor's name, type, shape and bytes, by name."""
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(tensors):
-        digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
-        digest.update(tensors[name].flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    """The SHA-256 of CPU tensors, as safetensors writes them by themselves, and of ``text``."""
+    return hashlib.sha256(safetensors.torch.save(tensors) + text.encode()).hexdigest()

@@ -3,14 +3,7 @@
 import os
 from typing import NamedTuple
 
-from cvae_lib.data import (
-    CaptionedSet,
-    DataError,
-    ImageSet,
-    coco_captions,
-    download_coco,
-    fashion_mnist,
-)
+from cvae_lib import data
 from cvae_lib.data.scenes import scenes
 from cvae_lib.data.sets import TextEncoder
 from cvae_lib.encoders import WEIGHTS_VARIABLE, ClipTextEncoder, HashingTextEncoder
@@ -19,11 +12,11 @@ from cvae_lib.scale import Scale
 SPLIT = "val2017"
 
 
-def load_garments(scale: Scale) -> tuple[ImageSet, ImageSet, ImageSet]:
+def load_garments(scale: Scale) -> tuple[data.ImageSet, data.ImageSet, data.ImageSet]:
     """Fashion-MNIST to train, validate and test on: as many, and where, as ``scale`` says."""
     counts = {"train": scale.train_images, "valid": scale.valid_images, "test": scale.test_images}
     train, valid, test = (
-        fashion_mnist(split).first(count).to(scale.device) for split, count in counts.items()
+        data.fashion_mnist(split).first(count).to(scale.device) for split, count in counts.items()
     )
     return train, valid, test
 
@@ -31,8 +24,8 @@ def load_garments(scale: Scale) -> tuple[ImageSet, ImageSet, ImageSet]:
 class Corpus(NamedTuple):
     """Captioned pictures to train on, others to measure on, and what read their captions."""
 
-    train: CaptionedSet
-    test: CaptionedSet
+    train: data.CaptionedSet
+    test: data.CaptionedSet
     encoder: TextEncoder
     photos: bool  # whether they are photographs
     about: str  # which pictures they are, and why no others: for the reader
@@ -52,9 +45,9 @@ def load_corpus(
         try:
             clip = ClipTextEncoder(device=scale.device)  # first: without it, no photo is of use
             if "CVAE_COCO_ROOT" not in os.environ:
-                download_coco(SPLIT)
-            photos = coco_captions(SPLIT, size, encoder=clip)
-        except (DataError, OSError, ImportError) as error:  # ImportError: no openai-clip
+                data.download_coco(SPLIT)
+            photos = data.coco_captions(SPLIT, size, encoder=clip)
+        except (data.DataError, OSError, ImportError) as error:  # ImportError: no openai-clip
             reason = str(error)
         else:
             tenth = len(photos) // 10

@@ -21,7 +21,7 @@ class Processes:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.device, self.rank, self.count = device, 0, 1
+        self.device, self.rank, self.count, self.main = device, 0, 1, True
         if "LOCAL_RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return
         from accelerate import Accelerator  # a second to import
@@ -33,14 +33,11 @@ class Processes:
             kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
         )
         self.rank, self.count = self.accelerator.process_index, self.accelerator.num_processes
+        self.main = self.rank == 0
         given = torch.empty(0, device=self.accelerator.device).device
         if torch.empty(0, device=device).device != given:
             me = f"process {self.rank} of {self.count}"
             raise ValueError(f"{me} must have its model on {given}, it is on {device}")
-
-    @property
-    def main(self) -> bool:
-        return self.rank == 0
 
     def wrap(self, module: nn.Module) -> nn.Module:
         """``module`` as DistributedDataParallel, which gives every process the main one's weights.

@@ -1,17 +1,9 @@
 """Files: where they belong, and writing and fetching them wholly or not at all."""
 
 import contextlib
-import hashlib
-import http.client
 import os
-import shutil
 import tempfile
-import urllib.error
-import urllib.request
 from pathlib import Path
-
-from filelock import FileLock
-from tqdm import tqdm
 
 TIMEOUT = 30.0  # seconds that a server may be silent
 
@@ -58,48 +50,17 @@ def write_atomically(path: Path, content: bytes) -> None:
 def fetch(url: str, path: Path, sha256: str, progress: bool = False) -> None:
     """Download ``url`` to ``path``, unless a file with that SHA-256 is there; OSError if it fails.
 
-    Until it is whole and verified it is ``PATH.part``, with which a later call goes on.
+    Until what came is whole and verified, ``path`` is what it was.
     """
-    if _is_sound(path, sha256):
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)  # no download for what cannot be kept
-    part = path.with_name(f"{path.name}.part")
-    with FileLock(path.with_name(f".{path.name}.lock")):
-        if _is_sound(path, sha256):  # another process was faster
-            return
-        try:
-            _append(url, part, progress)
-        except http.client.HTTPException as error:
-            raise OSError(repr(error)) from error
-        except urllib.error.HTTPError as error:
-            if error.code != 416:  # there is no more
-                raise
-        if not _is_sound(part, sha256):
-            part.unlink()
-            raise OSError("what came has another SHA-256 than what was published: try again")
-        part.replace(path)
+    import pooch  # half a second to import: for downloads alone
 
-
-def _append(url: str, part: Path, progress: bool) -> None:
-    """Append to ``part`` what it lacks; begin anew if the server cannot go on."""
-    have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"})
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer, part.open("ab") as file:
-        have = have if answer.status == 206 else file.truncate(0)
-        whole = have + (answer.length or 0)
-        with tqdm.wrapattr(answer, "read", whole, initial=have, disable=not progress) as reading:
-            shutil.copyfileobj(reading, file)
-        if answer.length:
-            raise OSError(f"cut off after {whole - answer.length:,} of {whole:,} bytes")
-
-
-def _is_sound(path: Path, sha256: str) -> bool:
-    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-        return digest.hexdigest() == sha256
-    return False
+    pooch.get_logger().setLevel("WARNING")  # else it tells of each download
+    download = pooch.HTTPDownloader(progress, timeout=TIMEOUT)
+    try:
+        pooch.retrieve(url, f"sha256:{sha256}", path.name, path.parent, downloader=download)
+    except ValueError as error:
+        text = "what came has another SHA-256 than what was published: try again"
+        raise OSError(text) from error
 
 
 def find_weights(

@@ -1,14 +1,20 @@
 """Measures of images and latents: per example where one picture has a score, else over a set."""
 
+import io
 import math
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from cvae_lib.checks import check_finite, check_images, check_labels, evaluating, same_shape
+from cvae_lib.data.sets import to_bytes
+from cvae_lib.files import find_weights
+
+WEIGHTS_VARIABLE = "CVAE_INCEPTION_WEIGHTS"
+PUBLISHED = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"  # its SHA-256
 
 
 def sse(x: Tensor, y: Tensor) -> Tensor:
@@ -27,26 +33,17 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     """Structural similarity of each image pair: (B, C, H, W) in [0, 1] → (B,) in [−1, 1].
 
     A mean over the channels and places of a Gaussian window (11 × 11 pixels, σ = 1.5) that lies
-    wholly inside: scikit-image's ``structural_similarity(gaussian_weights=True,
-    use_sample_covariance=False)`` for data range 1. Source: Wang et al. 2004, eq. 13.
+    wholly inside. Source: Wang et al. 2004, eq. 13, by scikit-image.
     """
+    from skimage.metrics import structural_similarity
+
     x, y = _pair(x, y)
     if min(x.shape[2:]) < 11:
         raise ValueError(f"images must be at least 11 × 11, got {tuple(x.shape)}")
-    from scipy.ndimage import gaussian_filter
-
-    a, b = (side.detach().cpu().double().numpy() for side in (x, y))  # E[a²] − E[a]² cancels digits
-
-    def mean(values: np.ndarray) -> np.ndarray:
-        return gaussian_filter(values, (0, 0, 1.5, 1.5), truncate=3.5)[..., 5:-5, 5:-5]
-
-    mean_a, mean_b = mean(a), mean(b)
-    variances = mean(a * a) - mean_a**2 + mean(b * b) - mean_b**2
-    covariance = mean(a * b) - mean_a * mean_b
-    c1, c2 = 0.01**2, 0.03**2
-    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
-    structure = (2 * covariance + c2) / (variances + c2)
-    return torch.from_numpy((luminance * structure).mean((1, 2, 3))).to(x)
+    how = {"data_range": 1, "channel_axis": 0, "gaussian_weights": True}
+    how["use_sample_covariance"] = False
+    pairs = zip(*(side.detach().cpu().double().numpy() for side in (x, y)), strict=True)
+    return torch.tensor([structural_similarity(a, b, **how) for a, b in pairs]).to(x)
 
 
 def thumbnail(x: Tensor, side: int) -> Tensor:
@@ -76,6 +73,43 @@ def frechet_distance(features_a: Tensor, features_b: Tensor) -> float:
     root_a = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
     overlap = torch.linalg.eigvalsh(root_a @ cov_b @ root_a).clamp_min(0).sqrt().sum()
     return float((shift + cov_a.trace() + cov_b.trace() - 2 * overlap).clamp_min(0))
+
+
+class InceptionFeatures:
+    """Inception's 2,048 features of colour pictures: with `metrics.frechet_distance` the FID.
+
+    It computes on ``device``. ``weights`` is a file with torch-fidelity's state dict; if None, that
+    of ``$CVAE_INCEPTION_WEIGHTS``, else the one published, from torch's hub cache or downloaded.
+    Raises FileNotFoundError if there are no weights, ValueError if the file holds others.
+
+    Source: Heusel et al. 2017; weights of TensorFlow's inception-2015-12-05, by torch-fidelity.
+    """
+
+    def __init__(
+        self, weights: str | Path | None = None, device: str | torch.device = "cpu"
+    ) -> None:
+        from torch_fidelity import feature_extractor_inceptionv3 as fidelity  # seconds to import
+
+        url, size = fidelity.URL_INCEPTION_V3, "96 MB"
+        cache = f"{torch.hub.get_dir()}/checkpoints/{url.rpartition('/')[2]}"
+        path = find_weights("Inception", weights, WEIGHTS_VARIABLE, cache, url, PUBLISHED, size)
+        try:
+            state = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+            torch.save(state, trusted := io.BytesIO())  # torch-fidelity would unpickle any file
+            trusted.seek(0)
+            self._network = fidelity.FeatureExtractorInceptionV3("fid", ["2048"], trusted)
+        except Exception as error:  # whatever a foreign file makes torch raise
+            raise ValueError(
+                f"{path} does not hold Inception's weights ({error}): want torch-fidelity's file"
+            ) from error
+        self._network.to(device)
+        self.device = device
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor, batch_size: int = 50) -> Tensor:
+        """Pictures (N, 3, H, W) in [0, 1], rounded to 8 bits, → (N, 2048) on the CPU."""
+        parts = check_images(images, (3, None, None)).split(batch_size)
+        return torch.cat([self._network(to_bytes(part.to(self.device)))[0].cpu() for part in parts])
 
 
 @torch.no_grad()

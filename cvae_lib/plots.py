@@ -1,11 +1,10 @@
-"""Data → figure. Each is closed, so that a notebook shows it only where it is returned."""
+"""Pictures → figure. It is closed, so that a notebook shows it only where it is returned."""
 
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from cvae_lib.checks import check_images, whole_number
@@ -60,46 +59,4 @@ def plot_grid(
     page = figure.get_tightbbox().padded(0.04)
     figure.set_size_inches(page.size)
     figure.subplots_adjust(*(-page.p0 / page.size), *((inner - page.p0) / page.size))
-    return figure
-
-
-def plot_history(rows: Sequence[dict[str, float]]) -> Figure:
-    """Draw each term of a training history over the epochs, training beside validation."""
-    terms = [name for row in rows[:1] for name in row if f"valid_{name}" in row]
-    if not terms:
-        raise ValueError(f"no epoch has a term beside its validation, got {list(rows)}")
-    size = 3.2 * len(terms), 2.6
-    figure, axes = plt.subplots(1, len(terms), figsize=size, squeeze=False, layout="constrained")
-    plt.close(figure)
-    epochs = [row["epoch"] for row in rows]
-    for axis, term in zip(axes.flat, terms, strict=True):
-        for prefix, label, colour in (("", "training", 0), ("valid_", "validation", 1)):
-            values = [row[prefix + term] for row in rows]
-            axis.plot(epochs, values, marker=".", color=PALETTE[colour], label=label)
-        axis.set(title=term, xlabel="epoch")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axis.grid(alpha=0.3)
-    axes[0, 0].set_ylabel("mean per image, nats")
-    axes[0, 0].legend(frameon=False)
-    return figure
-
-
-def plot_bars(
-    values: dict[str, float], *, ylabel: str, errors: dict[str, float] | None = None
-) -> Figure:
-    """Draw one labelled bar for each value, with error bars if given."""
-    if not values:
-        raise ValueError("no values: give at least one bar")
-    figure, axis = plt.subplots(layout="constrained")
-    plt.close(figure)
-    places, heights = range(len(values)), list(values.values())
-    whiskers = [errors[name] for name in values] if errors else None
-    bars = axis.bar(places, heights, yerr=whiskers, capsize=4, color=PALETTE)
-    axis.set_xticks(places, list(values), parse_math=False)
-    axis.bar_label(bars, fmt="%.4g", padding=3)
-    axis.margins(y=0.15)
-    axis.set_ylabel(ylabel, parse_math=False)
-    axis.spines[["top", "right"]].set_visible(False)
-    widest = max(name.get_window_extent().width for name in axis.get_xticklabels()) / figure.dpi
-    figure.set_size_inches(max(1.3, widest + 0.12) * len(values) + 1.3, 3)
     return figure

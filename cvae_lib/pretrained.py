@@ -74,8 +74,7 @@ def load(
 ) -> tuple[Any, TextEncoder | None, dict[str, Any] | None]:
     """Return a shipped model or that of a checkpoint, its texts' encoder, and a shipped one's run.
 
-    ValueError if neither a model nor a file has that name, CheckpointError for another file or if
-    the encoder is not to be had.
+    ValueError if there is no such model or file, CheckpointError for another file or encoder.
     """
     if name in shipped():
         run = record(name)

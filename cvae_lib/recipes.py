@@ -29,33 +29,25 @@ SCENES = {"train": 50_000, "valid": 1_000, "test": 4_000}  # pictures behind the
 UNSEEN_SEED = {"train": 1, "valid": 2, "test": 0}
 
 
-def garments(split: str, count: int | None = None) -> ImageSet:
-    """The first ``count`` images of a split of Fashion-MNIST, or all of them."""
-    return fashion_mnist(split).first(count)
-
-
-def captioned_scenes(
-    split: str, count: int | None = None, encoder: TextEncoder | None = None, size: int = 64
+def scene_set(
+    split: str,
+    count: int | None = None,
+    encoder: TextEncoder | None = None,
+    size: int = 64,
+    unseen: bool = False,
 ) -> CaptionedSet:
-    """Scenes; of "test" half are of combinations that no text model was trained on."""
-    if split == "test":
-        return scenes_with_unseen(split, count, encoder, size)
-    return scenes(split, count or SCENES[split], size, encoder=encoder or HashingTextEncoder())
-
-
-def scenes_with_unseen(
-    split: str, count: int | None = None, encoder: TextEncoder | None = None, size: int = 64
-) -> CaptionedSet:
-    """Scenes, the second half of combinations that no text model was trained on."""
+    """Scenes; if ``unseen``, or to test on, half of combinations that no text model has met."""
     draw = partial(scenes, size=size, encoder=encoder or HashingTextEncoder())
     count = count or SCENES[split]
-    unseen = draw("unseen", count - count // 2, seed=UNSEEN_SEED[split])
-    return joined(draw(split, count // 2), unseen)
+    if not (unseen or split == "test"):
+        return draw(split, count)
+    others = draw("unseen", count - count // 2, seed=UNSEEN_SEED[split])
+    return joined(draw(split, count // 2), others)
 
 
 def judged_scenes(split: str, count: int | None = None) -> CaptionedSet:
     """Scenes with their truths for captions, unseen ones too: their judge must know those."""
-    data = scenes_with_unseen(split, count)
+    data = scene_set(split, count, unseen=True)
     return data if split == "test" else truth_set(data)
 
 
@@ -67,6 +59,11 @@ class Kind(NamedTuple):
     objective: Objective = elbo
 
 
+def garments(split: str, count: int | None = None) -> ImageSet:
+    """The first ``count`` images of a split of Fashion-MNIST, or all of them."""
+    return fashion_mnist(split).first(count)
+
+
 GARMENTS = Kind(garments, evaluation.measure_garments)
 KINDS = {
     "VAE": GARMENTS,
@@ -74,7 +71,7 @@ KINDS = {
     "AdditiveConditionalVAE": GARMENTS,
     "FilmConditionalVAE": GARMENTS,
     "FashionJudge": Kind(garments, evaluation.measure_judge, judge_objective),
-    "TextConditionalVAE": Kind(captioned_scenes, evaluation.measure_scenes),
+    "TextConditionalVAE": Kind(scene_set, evaluation.measure_scenes),
     "SceneJudge": Kind(judged_scenes, evaluation.measure_scene_judge, scene_judge_objective),
 }
 

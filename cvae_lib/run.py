@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from cvae_lib import plots
 from cvae_lib.checkpoint import CheckpointError, read_tensors, write_tensors
 from cvae_lib.config import TrainConfig
 from cvae_lib.data.sets import DataSet
@@ -49,10 +47,6 @@ class History:
     def last(self) -> dict[str, float]:
         """The last epoch's row."""
         return self.rows[-1]
-
-    def plot(self) -> Figure:
-        """Draw each term over the epochs, training beside validation."""
-        return plots.plot_history(self.rows)
 
 
 class Terms(nn.Module):
@@ -98,10 +92,9 @@ class Run:
             self.terms = torch.compile(self.terms, backend="eager")
         elif config.compile:
             self.terms = torch.compile(self.terms, mode=config.compile, dynamic=False)
-        on_cpu = self.device.type == "cpu"
-        machine: dict[str, Any] = {"precision": config.precision}
-        machine |= {"channels_last": config.channels_last, "device": self.device.type}
-        machine |= {"threads": torch.get_num_threads() if on_cpu else None}
+        threads = torch.get_num_threads() if self.device.type == "cpu" else None
+        machine = {"device": self.device.type, "threads": threads}
+        machine |= {"precision": config.precision, "channels_last": config.channels_last}
         self.history = History(settings=machine)
         self.steps_per_epoch = len(self.batches(0))
         self.total_steps = config.epochs * self.steps_per_epoch

@@ -28,7 +28,7 @@ def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CVAE_CLIP_WEIGHTS", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(corpus, "download_coco", refuse)
+    monkeypatch.setattr(corpus.data, "download_coco", refuse)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""COCO's archives: fetched with resume, checked, unpacked into their folder and nowhere else."""
+"""COCO's archives: fetched, checked, unpacked into their folder and nowhere else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from cvae_lib import files
-from cvae_lib.data import DataError, coco_images, download, download_coco
+from cvae_lib.data import DataError, coco, coco_images, download_coco
 
 ANNOTATIONS, PHOTOS = "/annotations/annotations_trainval2017.zip", "/zips/val2017.zip"
 NAMES = [f"{i:012d}.jpg" for i in range(6)]
@@ -57,38 +57,24 @@ class Server:
             ANNOTATIONS: zipped(captions | more),
             PHOTOS: zipped({"val2017/": b""} | FILES),
         }
-        self.ranges = True
         self.cut: int | None = None  # bytes of a file after which the connection ends
-        self.asked: list[tuple[str, str | None]] = []
-        self.sent = 0
+        self.asked: list[str] = []
 
     def publish(self, patch: pytest.MonkeyPatch) -> None:
         """Let the library expect what the server has."""
         for path, content in self.files.items():
-            patch.setitem(download.SMALL, path[1:], hashlib.sha256(content).hexdigest())
+            patch.setitem(coco.SMALL, path[1:], hashlib.sha256(content).hexdigest())
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        wanted = request.headers["Range"]
-        self.asked.append((request.path, wanted))
+        self.asked.append(request.path)
         if request.path not in self.files:
             request.send_error(404)
             return
-        content, start = self.files[request.path], 0
-        if wanted and self.ranges:
-            start = int(wanted.removeprefix("bytes=").rstrip("-"))
-            if start >= len(content):
-                request.send_error(416)
-                return
-            request.send_response(206)
-            span = f"bytes {start}-{len(content) - 1}/{len(content)}"
-            request.send_header("Content-Range", span)
-        else:
-            request.send_response(200)
-        request.send_header("Content-Length", str(len(content) - start))
+        content = self.files[request.path]
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(content)))
         request.end_headers()
-        body = content[start : self.cut]
-        request.wfile.write(body)
-        self.sent += len(body)
+        request.wfile.write(content[: self.cut])
         request.close_connection = True
 
 
@@ -108,7 +94,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
         thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
         thread.start()
-        monkeypatch.setattr(download, "BASE", f"http://127.0.0.1:{listening.server_port}")
+        monkeypatch.setattr(coco, "BASE", f"http://127.0.0.1:{listening.server_port}")
         known.publish(monkeypatch)
         yield known
         listening.shutdown()
@@ -136,7 +122,7 @@ def test_a_split_is_fetched_unpacked_and_used(
     assert there(tmp_path) == UNPACKED
     assert all((tmp_path / name).read_bytes() == content for name, content in FILES.items())
     assert coco_images("val2017", 8, tmp_path).report["images"] == 6
-    assert server.asked == [(ANNOTATIONS, "bytes=0-"), (PHOTOS, "bytes=0-")]
+    assert server.asked == [ANNOTATIONS, PHOTOS]
     download_coco("val2017", tmp_path)
     assert len(server.asked) == 2, "what is there is not fetched again"
     assert capsys.readouterr() == ("", "")
@@ -156,50 +142,27 @@ def test_the_default_folder_is_where_it_is_looked_for(
     assert coco_images("val2017", 8).report["images"] == 6
 
 
-def test_a_cut_connection_is_told_and_gone_on_with(server: Server, tmp_path: Path) -> None:
-    size = len(server.files[PHOTOS])
-    for cut in (5_000, 12_000):
-        server.cut = cut
-        with pytest.raises(DataError, match=rf"val2017\.zip \(cut off after {cut:,} of {size:,}"):
-            download_coco("val2017", tmp_path)
-        assert (tmp_path / "downloads" / "val2017.zip.part").stat().st_size == cut
-    server.cut = None
-    download_coco("val2017", tmp_path)
-    assert there(tmp_path) == UNPACKED
-    spans = [span for path, span in server.asked if path == PHOTOS]
-    assert spans == ["bytes=0-", "bytes=5000-", "bytes=12000-"]
-    assert server.sent == size + len(server.files[ANNOTATIONS]), "no byte was sent twice"
-
-
-def test_a_server_that_cannot_resume_sends_all(server: Server, tmp_path: Path) -> None:
-    server.ranges, server.cut = False, 5_000
-    with pytest.raises(DataError, match="cut off after 5,000"):
+def test_a_cut_connection_is_told_and_leaves_nothing(server: Server, tmp_path: Path) -> None:
+    server.cut = 5_000
+    with pytest.raises(DataError, match=r"cannot fetch .*val2017\.zip .*5000 bytes read"):
         download_coco("val2017", tmp_path)
+    assert not list((tmp_path / "downloads").iterdir())
     server.cut = None
     download_coco("val2017", tmp_path)
     assert there(tmp_path) == UNPACKED
 
 
 def test_another_content_is_refused_and_fetched_anew(server: Server, tmp_path: Path) -> None:
-    published, part = server.files[PHOTOS], tmp_path / "downloads" / "val2017.zip.part"
-    part.parent.mkdir()
-    other = published[:1000] + b"\0" + published[1001:] + b"more"
-    for begun, sent in ((b"of another file", published), (b"", other), (other, published)):
-        part.write_bytes(begun)
+    published = server.files[PHOTOS]
+    for sent in (b"", published[:1000] + b"\0" + published[1001:] + b"more"):
         server.files[PHOTOS] = sent
         with pytest.raises(DataError, match=r"val2017\.zip \(what came has another SHA-256"):
             download_coco("val2017", tmp_path)
-        assert not (tmp_path / "val2017").exists() and not part.exists()
+        assert not (tmp_path / "val2017").exists()
+        assert not list((tmp_path / "downloads").iterdir())
+    server.files[PHOTOS] = published
     download_coco("val2017", tmp_path)
     assert there(tmp_path) == UNPACKED
-
-
-def test_a_whole_part_needs_no_more(server: Server, tmp_path: Path) -> None:
-    part = tmp_path / "downloads" / "val2017.zip.part"
-    part.parent.mkdir()
-    part.write_bytes(server.files[PHOTOS])
-    download_coco("val2017", tmp_path)
-    assert there(tmp_path) == UNPACKED and server.sent == len(server.files[ANNOTATIONS])
 
 
 @pytest.mark.parametrize("split", ["train2017", "val2014", "train2014"])
@@ -223,8 +186,8 @@ def test_a_large_archive_is_left_to_curl(split: str, server: Server, tmp_path: P
 def test_without_a_network_the_message_says_what_to_do(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = download.BASE
-    monkeypatch.setattr(download, "BASE", "http://127.0.0.1:9")
+    base = coco.BASE
+    monkeypatch.setattr(coco, "BASE", "http://127.0.0.1:9")
     with pytest.raises(DataError) as error:
         download_coco("val2017", tmp_path)
     for words in ("cannot fetch http://127.0.0.1:9/annotations/", f"copy it to {tmp_path}"):
@@ -233,7 +196,7 @@ def test_without_a_network_the_message_says_what_to_do(
         (tmp_path / "downloads" / Path(path).name).write_bytes(content)
     download_coco("val2017", tmp_path)
     assert there(tmp_path) == UNPACKED and not server.asked
-    monkeypatch.setattr(download, "BASE", base)
+    monkeypatch.setattr(coco, "BASE", base)
     server.files.clear()
     with pytest.raises(DataError, match="Not Found"):
         download_coco("val2017", tmp_path / "other")
@@ -260,7 +223,7 @@ def test_only_the_four_splits_are_known(tmp_path: Path) -> None:
 
 
 def test_unpacking_goes_on(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write, written = download.write_atomically, []
+    write, written = coco.write_atomically, []
 
     def stop(path: Path, content: bytes) -> None:
         written.append(path)
@@ -268,7 +231,7 @@ def test_unpacking_goes_on(server: Server, tmp_path: Path, monkeypatch: pytest.M
             raise KeyboardInterrupt
         write(path, content)
 
-    monkeypatch.setattr(download, "write_atomically", stop)
+    monkeypatch.setattr(coco, "write_atomically", stop)
     with pytest.raises(KeyboardInterrupt):
         download_coco("val2017", tmp_path)
     written.clear()

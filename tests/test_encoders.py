@@ -7,8 +7,6 @@ import json
 import re
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 import warnings
 from collections.abc import Callable
 from importlib.resources import files
@@ -17,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import requests
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -263,11 +262,11 @@ def test_the_hubs_cache_is_used_if_it_is_what_was_published(
     clip: Any, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any, **__: Any) -> None:
-        raise urllib.error.URLError("no route to host")
+        raise requests.ConnectionError("no route to host")
 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv(WEIGHTS_VARIABLE, raising=False)
-    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(requests, "get", refuse)
     cached = tmp_path / ".cache/clip/ViT-B-32.pt"
     cached.parent.mkdir(parents=True)
     cached.write_bytes(weights.read_bytes())

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import torch
 from torch_fidelity import feature_extractor_inceptionv3 as fidelity
 
-from cvae_lib import inception
-from cvae_lib.inception import WEIGHTS_VARIABLE, InceptionFeatures
+from cvae_lib import metrics
+from cvae_lib.metrics import WEIGHTS_VARIABLE, InceptionFeatures
 
 NETWORK = fidelity.FeatureExtractorInceptionV3
 
@@ -54,11 +53,11 @@ def test_the_hubs_cache_is_used_if_it_is_what_was_published(
     tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any, **__: Any) -> None:
-        raise urllib.error.URLError("no route to host")
+        raise requests.ConnectionError("no route to host")
 
     monkeypatch.delenv(WEIGHTS_VARIABLE, raising=False)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(requests, "get", refuse)
     cached = tmp_path / "checkpoints" / fidelity.URL_INCEPTION_V3.rpartition("/")[2]
     cached.parent.mkdir()
     cached.write_bytes(weights.read_bytes())
@@ -67,7 +66,7 @@ def test_the_hubs_cache_is_used_if_it_is_what_was_published(
     ):
         InceptionFeatures()
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    monkeypatch.setattr(inception, "PUBLISHED", digest)
+    monkeypatch.setattr(metrics, "PUBLISHED", digest)
     assert InceptionFeatures()(torch.zeros(1, 3, 16, 16)).shape == (1, 2048)
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path))
     with pytest.raises(FileNotFoundError, match="is no file"):

@@ -175,12 +175,6 @@ def test_scenes_in_memory() -> None:
     assert (data.images[5] == render(scene, 32)).all()
 
 
-def test_the_number_of_workers_changes_nothing() -> None:
-    one = scenes("valid", 70, 16, encoder=CountingEncoder())
-    two = scenes("valid", 70, 16, encoder=CountingEncoder(), workers=2)
-    assert (one.images == two.images).all() and one.texts == two.texts
-
-
 def test_cocos_own_tools_open_what_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

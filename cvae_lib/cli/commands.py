@@ -124,8 +124,7 @@ def train_text(given: dict[str, Any], device: Any, how: dict[str, Any]) -> Any:
         kept = len(whole) - max(1, len(whole) // 10)
         sets = whole.first(kept), whole.subset(slice(kept, None))
     else:
-        workers = max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-        draw = partial(data.scenes.scenes, size=size, encoder=encoder, workers=workers)
+        draw = partial(data.scenes.scenes, size=size, encoder=encoder)
         sets = draw("train", count).first(images), draw("valid", max(1, count // 10))
     return fit(model, *sets, about=data.sets.about_encoder(encoder), **how)
 
@@ -196,13 +195,12 @@ def sample(
 
 def png_grid(images: Any) -> bytes:
     """Images uint8 (M, n, C, S, S) → a PNG of M rows of n, at 128 pixels or so, in white frames."""
-    from torch.nn.functional import pad
+    from torchvision.utils import make_grid
 
-    side, content = images.shape[-1], io.BytesIO()
-    framed = pad(images, (1, 0, 1, 0), value=255).permute(0, 3, 1, 4, 2)  # M, S + 1, n, S + 1, C
-    sheet = pad(framed.flatten(2, 3).flatten(0, 1), (0, 0, 0, 1, 0, 1), value=255)
-    picture = Image.fromarray(sheet.squeeze(2).numpy())
-    ImageOps.scale(picture, max(1, 128 // side), Image.Resampling.NEAREST).save(content, "PNG")
+    sheet = make_grid(images.flatten(0, 1), nrow=images.shape[1], padding=1, pad_value=255)
+    picture, content = Image.fromarray(sheet.permute(1, 2, 0).numpy()), io.BytesIO()
+    larger = max(1, 128 // images.shape[-1])
+    ImageOps.scale(picture, larger, Image.Resampling.NEAREST).save(content, "PNG")
     return content.getvalue()
 
 

@@ -1,7 +1,6 @@
 """Data: sets, Fashion-MNIST, Scenes, and COCO."""
 
-from cvae_lib.data.coco import CocoImages, coco_captions, coco_images
-from cvae_lib.data.download import download_coco
+from cvae_lib.data.coco import CocoImages, coco_captions, coco_images, download_coco
 from cvae_lib.data.fashion import FASHION_CLASSES, fashion_mnist
 from cvae_lib.data.scenes import draw_scene, write_scenes
 from cvae_lib.data.sets import CaptionedSet, ImageSet, TextEncoder, to_bytes, to_unit

@@ -1,4 +1,4 @@
-"""COCO captions: photos decoded and captions encoded once, into arrays that are memory-mapped."""
+"""COCO captions: fetched; decoded and encoded once, into arrays that are memory-mapped."""
 
 import contextlib
 import hashlib
@@ -6,7 +6,9 @@ import io
 import json
 import os
 import re
+import shlex
 import warnings
+import zipfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,13 +17,15 @@ from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 import numpy as np
+from filelock import FileLock
 from PIL import Image, ImageOps
 from PIL.Image import Transpose as T
+from tqdm import tqdm
 
 from cvae_lib.checks import whole_number
 from cvae_lib.data.array_cache import cached_array
 from cvae_lib.data.sets import CaptionedSet, TextEncoder
-from cvae_lib.files import DataError, cache_root, user_path
+from cvae_lib.files import DataError, cache_root, fetch, user_path, write_atomically
 from cvae_lib.text import has_word
 
 Root = str | Path | None
@@ -37,6 +41,14 @@ ODD = ("grey", "cmyk", "palette", "alpha", "rotated")  # what a photo may be and
 ORIENTATION = 0x0112  # an EXIF tag, whose values from 2 to 8 say how to get the picture upright
 TURNS = (T.FLIP_LEFT_RIGHT, T.ROTATE_180, T.FLIP_TOP_BOTTOM, T.TRANSPOSE)
 UPRIGHT = dict(enumerate((*TURNS, T.ROTATE_270, T.TRANSVERSE, T.ROTATE_90), 2))
+BASE = "http://images.cocodataset.org"  # has no certificate of its own: hashes vouch
+SMALL = {  # archives of less than 1 GB: SHA-256
+    "annotations/annotations_trainval2017.zip": (
+        "113a836d90195ee1f884e704da6304dfaaecff1f023f49b6ca93c4aaae470268"
+    ),
+    "zips/val2017.zip": "4f7e2ccb2866ec5041993c9cf2a952bbed69647b115d0f74da7ce8f4bef82f05",
+}
+SPLITS = ("val2017", "train2017", "val2014", "train2014")
 
 
 class Photo(NamedTuple):
@@ -219,3 +231,46 @@ def _encode(encoder: TextEncoder, texts: list[str]) -> tuple[np.ndarray, None]:
 def _stamp(path: Path) -> tuple[int, int] | None:
     """Size and time of change (ns) of a file; None if there is none, or none of such a name."""
     return (path.stat().st_size, path.stat().st_mtime_ns) if os.path.isfile(path) else None
+
+
+def download_coco(split: str, root: str | Path | None = None, progress: bool = False) -> Path:
+    """Fetch the photos and captions of val2017 and return the COCO folder that has them.
+
+    What is there is not fetched again; unpacking goes on where it was cut off.
+    ValueError if ``split`` is none of `SPLITS`; DataError if the server fails, and for an archive
+    of 6 to 18 GB (and captions of 2014), with the command that fetches it.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"no split {split!r} to download: choose one of {', '.join(SPLITS)}")
+    folder = coco_root(root)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "annotations" / f"captions_{split}.json"
+    with FileLock(folder / ".download.lock"):
+        if not path.is_file():
+            _get(f"annotations/annotations_trainval{split[-4:]}.zip", folder, progress)
+        photos, *_ = parse_captions(path.read_bytes(), path)
+        if not all((folder / split / photo.file_name).is_file() for photo in photos):
+            _get(f"zips/{split}.zip", folder, progress)
+    return folder
+
+
+def _get(archive: str, folder: Path, progress: bool) -> None:
+    """Fetch an archive, check it, unpack its photos or captions, remove it."""
+    url, path = f"{BASE}/{archive}", folder / "downloads" / Path(archive).name
+    if archive not in SMALL:
+        where = shlex.quote(str(folder))
+        command = f"cd {where} && curl -L -O -C - {url} && unzip -qn {path.name}"
+        raise DataError(f"{url} is left to you: fetch it with\n{command}")
+    try:
+        fetch(url, path, SMALL[archive], progress)
+    except OSError as error:
+        raise DataError(
+            f"cannot fetch {url} ({error}): try again. Without a network, copy it to {path} and "
+            "say the same again"
+        ) from error
+    with zipfile.ZipFile(path) as content:
+        names = [name for name in content.namelist() if name.endswith(".jpg") or "captions" in name]
+        for name in tqdm(names, unit=" files", disable=not progress):
+            if not (folder / name).is_file():
+                write_atomically(folder / name, content.read(name))
+    path.unlink()

@@ -1,23 +1,18 @@
 """Images as bytes: with one label each, held whole; or with captions, and larger than memory."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from cvae_lib.checks import as_tensor, check_images, check_labels, whole_number
-
-if TYPE_CHECKING:
-    from cvae_lib.data.shapes import Scene
 
 CPU = torch.device("cpu")
 SAMPLED = 256  # images of a set with captions that its fingerprint is of
@@ -99,10 +94,10 @@ class ImageSet(DataSet):
         labels = check_labels(self.labels, len(self.classes), len(images))
         vars(self).update(images=images, labels=labels)  # frozen, but for this
 
-    def to(self, device: str | torch.device) -> ImageSet:
+    def to(self, device: str | torch.device) -> "ImageSet":
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
-    def subset(self, index: slice | Tensor) -> ImageSet:
+    def subset(self, index: slice | Tensor) -> "ImageSet":
         return replace(self, images=self.images[index], labels=self.labels[index])
 
     def pixels(self, index: slice | Tensor = slice(None)) -> Tensor:
@@ -143,7 +138,7 @@ class CaptionedSet(DataSet):
     vectors: np.ndarray  # float16 or float32 (M, D), one for each caption
     starts: np.ndarray  # int64 (N + 1,), 0 … M: those of image i are starts[i] … starts[i + 1] - 1
     texts: Sequence[str]  # the M captions
-    truths: Sequence[Scene] | None = None  # the scene that each image shows; None for photos
+    truths: Sequence[Any] | None = None  # the `Scene` that each image shows; None for photos
     source: str = "memory"  # where the images came from, for notices and run records
     device: torch.device = CPU  # where batches come to be; the arrays stay where they are
     styles: tuple[str, ...] = ()  # names of an image's captions, where all have the same kinds
@@ -164,10 +159,10 @@ class CaptionedSet(DataSet):
         if self.truths is not None and len(self.truths) != count:
             raise ValueError(f"{count} images have {len(self.truths)} truths")
 
-    def to(self, device: str | torch.device) -> CaptionedSet:
+    def to(self, device: str | torch.device) -> "CaptionedSet":
         return replace(self, device=torch.device(device))
 
-    def subset(self, index: slice | np.ndarray) -> CaptionedSet:
+    def subset(self, index: slice | np.ndarray) -> "CaptionedSet":
         """Return the images that ``index`` selects; one piece is not copied."""
         rows = np.arange(len(self))[index]
         counts = np.diff(self.starts)[rows]
