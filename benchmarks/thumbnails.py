@@ -15,8 +15,8 @@ from pathlib import Path
 import arms
 import numpy as np
 import torch
+import torch.nn.functional as F
 
-from cvae_lib import metrics
 from cvae_lib.data import coco_images, to_unit
 
 SIZES = (64, 128, 256)
@@ -39,6 +39,12 @@ EXPERIMENTS = {
 }
 
 
+def thumbnail(x: torch.Tensor, side: int) -> torch.Tensor:
+    """Shrink pictures (B, C, S, S) to side × side pixels by averaging, and enlarge them again."""
+    small = F.interpolate(x, (side, side), mode="area")
+    return F.interpolate(small, x.shape[2:], mode="bilinear")
+
+
 def main(root: Path | None, split: str) -> None:
     rows = []
     for size in SIZES:
@@ -48,7 +54,7 @@ def main(root: Path | None, split: str) -> None:
             batches = (
                 to_unit(torch.from_numpy(np.array(found.images[i : i + 50]))) for i in starts
             )
-            close = arms.closeness((x, metrics.thumbnail(x, side)) for x in batches)
+            close = arms.closeness((x, thumbnail(x, side)) for x in batches)
             rows.append({"size": size, "side": side, **close})
             print(rows[-1], flush=True)
     result = {"source": f"{len(found.images)} photos of COCO {split}", "rows": rows}

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from cvae_lib.checks import check_finite, check_images, check_labels, evaluating, same_shape
@@ -44,15 +43,6 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     how["use_sample_covariance"] = False
     pairs = zip(*(side.detach().cpu().double().numpy() for side in (x, y)), strict=True)
     return torch.tensor([structural_similarity(a, b, **how) for a, b in pairs]).to(x)
-
-
-def thumbnail(x: Tensor, side: int) -> Tensor:
-    """Shrink pictures (B, C, S, S) to side × side pixels by averaging, and enlarge them again."""
-    x = check_images(x)
-    if not 1 <= side <= x.shape[-1]:
-        raise ValueError(f"side must be 1 … {x.shape[-1]}, got {side}")
-    small = F.interpolate(x, (side, side), mode="area")
-    return F.interpolate(small, x.shape[2:], mode="bilinear")
 
 
 def frechet_distance(features_a: Tensor, features_b: Tensor) -> float:

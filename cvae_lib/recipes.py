@@ -60,7 +60,6 @@ class Kind(NamedTuple):
 
 
 def garments(split: str, count: int | None = None) -> ImageSet:
-    """The first ``count`` images of a split of Fashion-MNIST, or all of them."""
     return fashion_mnist(split).first(count)
 
 

@@ -20,7 +20,6 @@ from cvae_lib.metrics import (
     psnr,
     sse,
     ssim,
-    thumbnail,
 )
 from cvae_lib.models import FashionJudge, SceneJudge
 
@@ -84,7 +83,7 @@ def test_pairs_must_be_batches_of_one_shape(measure) -> None:
         ssim(torch.zeros(2, 1, 10, 28), torch.zeros(2, 1, 10, 28))
 
 
-@pytest.mark.parametrize("measure", [sse, psnr, ssim, lambda x, y: thumbnail(y, 4)])
+@pytest.mark.parametrize("measure", [sse, psnr, ssim])
 def test_pixels_must_lie_in_the_unit_interval(measure) -> None:
     x, y = pairs(1)
     with pytest.raises(ValueError, match=r"got torch.uint8 .*: use to_unit\(images\)"):
@@ -94,17 +93,6 @@ def test_pixels_must_lie_in_the_unit_interval(measure) -> None:
     with pytest.raises(ValueError, match="example 3 has the value nan"):
         measure(x, y.index_fill(0, torch.tensor(3), math.nan))
     assert torch.equal(measure(x.numpy(), y.numpy()), measure(x, y))
-
-
-def test_a_thumbnail_keeps_means_and_loses_detail(generator: torch.Generator) -> None:
-    x = torch.rand(2, 3, 32, 32, generator=generator)
-    torch.testing.assert_close(thumbnail(x, 32), x)
-    flat = thumbnail(x, 1)
-    torch.testing.assert_close(flat, x.mean((2, 3), keepdim=True).expand_as(x))
-    errors = [float(sse(x, thumbnail(x, side)).mean()) for side in (1, 4, 16, 32)]
-    assert errors == sorted(errors, reverse=True) and errors[-1] == 0
-    with pytest.raises(ValueError, match="side must be 1 … 32, got 33"):
-        thumbnail(x, 33)
 
 
 # Fréchet distance
