@@ -15,9 +15,8 @@ SPLIT = "val2017"
 def load_garments(scale: Scale) -> tuple[data.ImageSet, data.ImageSet, data.ImageSet]:
     """Fashion-MNIST to train, validate and test on: as many, and where, as ``scale`` says."""
     counts = {"train": scale.train_images, "valid": scale.valid_images, "test": scale.test_images}
-    train, valid, test = (
-        data.fashion_mnist(split).first(count).to(scale.device) for split, count in counts.items()
-    )
+    read = (data.fashion_mnist(name).first(n).to(scale.device) for name, n in counts.items())
+    train, valid, test = read
     return train, valid, test
 
 

@@ -1,8 +1,7 @@
-"""What the latent space holds: codes of a data set, maps of them, walks, a prior fitted to them."""
+"""What the latent space holds: codes of a data set, walks between them, a prior fitted to them."""
 
 import math
 import warnings
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -28,25 +27,6 @@ def encode_set(model: BaseVAE, data: ImageSet | CaptionedSet) -> tuple[Tensor, T
         pairs = [model.encode(to_unit(images), conditions) for images, conditions in batches]
     mu, logvar = (torch.cat(parts).cpu() for parts in zip(*pairs, strict=True))
     return mu, logvar
-
-
-def tsne(codes: Tensor, perplexity: float = 30.0, seed: int = 0) -> Tensor:
-    """Map codes (N, D) to the plane by t-SNE, started from their principal components: (N, 2).
-
-    ``perplexity`` is above 0 and below N. Source: van der Maaten & Hinton 2008.
-    """
-    from sklearn.manifold import TSNE  # seconds to import: for this map alone
-
-    method = TSNE(perplexity=perplexity, init="pca", random_state=seed)
-    return torch.from_numpy(method.fit_transform(codes.detach().cpu().numpy()))
-
-
-def traverse(z: Tensor, unit: int, values: Tensor | Sequence[float]) -> Tensor:
-    """Copies of one code z (D,) with ``unit`` set to each of the values (S,): (S, D)."""
-    unit = whole_number("unit", unit, at_least=0, at_most=len(z) - 1)
-    copies = z.repeat(len(values), 1)
-    copies[:, unit] = torch.as_tensor(values).to(z)
-    return copies
 
 
 def interpolate(start: Tensor, end: Tensor, steps: int, spherical: bool = False) -> Tensor:
@@ -80,9 +60,7 @@ def fit_prior(model: VAE, data: ImageSet, width: float = 1.0, seed: int = 0) -> 
     An unconditional model gets one for all images.
 
     Args:
-        width: scales the standard deviations, above 0. The codes of a class are no Gaussians, so
-            the tails of those fitted to them lie where no picture was ever encoded; below 1 leaves
-            them out.
+        width: scales the standard deviations, above 0; below 1 leaves out the tails (chapter 08).
         seed: of the mixtures.
 
     Source: Ghosh et al. 2020, section 4 (ex-post density estimation).

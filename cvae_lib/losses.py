@@ -71,15 +71,6 @@ def gaussian_log_prob(z: Tensor, mu: Tensor | float = 0.0, logvar: Tensor | floa
     return -0.5 * ((z - mu).square() * torch.exp(-logvar) + logvar + LOG_2PI).sum(-1)
 
 
-def gaussian_kl_monte_carlo(
-    mu: Tensor, logvar: Tensor, samples: int = 1, generator: Generator | None = None
-) -> Tensor:
-    """Estimate `gaussian_kl` as the mean of log q(z) − log p(z) over draws z ~ q: (B,) nats."""
-    shape = whole_number("samples", samples, at_least=1), *mu.shape
-    z = reparameterize(mu.expand(shape), logvar.expand(shape), generator)
-    return (gaussian_log_prob(z, mu, logvar) - gaussian_log_prob(z)).mean(0)
-
-
 def reparameterize(mu: Tensor, logvar: Tensor, generator: Generator | None = None) -> Tensor:
     """Draw z = μ + σ·ε with ε ~ N(0, I): differentiable in μ and log σ², of any one shape."""
     same_shape(mu, logvar, ("mu", "logvar"))

@@ -1,7 +1,6 @@
 """Measures of images and latents: per example where one picture has a score, else over a set."""
 
 import io
-import math
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
 
 
 def frechet_distance(features_a: Tensor, features_b: Tensor) -> float:
-    """Fréchet distance between Gaussians fitted to two sets of features (N, D), (M, D).
+    """The squared Fréchet distance between Gaussians fitted to features (N, D) and (M, D).
 
     ‖μ_a − μ_b‖² + tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½), in float64 (Heusel et al. 2017, eq. 6). It is
     biased upwards for few samples: compare only values taken with the same N and M.
@@ -103,7 +102,7 @@ class InceptionFeatures:
 
 
 @torch.no_grad()
-def judge_features(judge: Any, images: Tensor, batch_size: int = 1000) -> Tensor:
+def judge_features(judge: Any, images: Tensor, batch_size: int = 100) -> Tensor:
     """The judge's features of images (N, C, H, W) in [0, 1], in evaluation mode: (N, D)."""
     if not len(images):
         raise ValueError("there are no images to judge")
@@ -119,31 +118,6 @@ def class_agreement(judge: Any, images: Tensor, labels: Tensor) -> float:
     logits = judge.head(judge_features(judge, images))
     labels = check_labels(labels, logits.shape[1], len(logits)).to(logits.device)
     return float((logits.argmax(1) == labels).float().mean())
-
-
-def diversity(x: Tensor, labels: Tensor) -> float:
-    """The mean squared distance (of images: `sse`) of two different examples (N, …) of one label.
-
-    Every label counts by its share of the examples, and must have two (else ValueError). Computed
-    as twice the variance, summed over dimensions.
-    """
-    x = torch.as_tensor(x).flatten(1).double()
-    labels = check_labels(labels, None, len(x)).to(x.device)
-    total = 0.0
-    for label in labels.unique():
-        group = x[labels == label]
-        if len(group) < 2:
-            raise ValueError(f"label {int(label)} has a single example: diversity needs two of it")
-        total += 2 * len(group) * float(group.var(0).sum())
-    return total / len(x)
-
-
-def bits_per_dim(nats: float, dims: int, levels: int = 1) -> float:
-    """−log p of ``nats`` over ``dims`` dimensions, in bits per dimension.
-
-    For a density give the ``levels`` of grey in [0, 1]: each is 1 / levels wide, which adds log₂.
-    """
-    return nats / (dims * math.log(2)) + math.log2(levels)
 
 
 def knn_probe(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor) -> float:

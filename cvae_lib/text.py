@@ -57,11 +57,6 @@ def _plain(text: str) -> str:
     return " ".join("".join(plain).split())
 
 
-def known_words() -> list[str]:
-    """All garment words and phrases that `labels_from_text` knows, sorted."""
-    return sorted(_WORDS)
-
-
 def labels_from_text(text: str) -> list[int]:
     """The Fashion-MNIST labels (0..9) of a text's garments: "two hoodies and a bag" -> [2, 8].
 

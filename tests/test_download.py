@@ -223,7 +223,7 @@ def test_only_the_four_splits_are_known(tmp_path: Path) -> None:
 
 
 def test_unpacking_goes_on(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write, written = coco.write_atomically, []
+    write, written = coco.files.write_atomically, []
 
     def stop(path: Path, content: bytes) -> None:
         written.append(path)
@@ -231,7 +231,7 @@ def test_unpacking_goes_on(server: Server, tmp_path: Path, monkeypatch: pytest.M
             raise KeyboardInterrupt
         write(path, content)
 
-    monkeypatch.setattr(coco, "write_atomically", stop)
+    monkeypatch.setattr(coco.files, "write_atomically", stop)
     with pytest.raises(KeyboardInterrupt):
         download_coco("val2017", tmp_path)
     written.clear()

@@ -126,6 +126,6 @@ def test_a_missing_or_damaged_file_is_named(
         (tmp_path / name).write_bytes(content)
     monkeypatch.setattr(fashion, "FOLDER", tmp_path)
     monkeypatch.setattr(fashion, "_published", fashion._published.__wrapped__)
-    with pytest.raises(DataError, match="install cvae_lib again") as error:
+    with pytest.raises(DataError, match="reinstall cvae_lib") as error:
         fashion_mnist("test")
     assert f"{tmp_path / name[:5]}" in str(error.value)

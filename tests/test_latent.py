@@ -11,8 +11,6 @@ from cvae_lib.latent import (
     fit_prior,
     interpolate,
     mixture,
-    traverse,
-    tsne,
 )
 from cvae_lib.models import VAE, ConcatConditionalVAE
 
@@ -141,37 +139,10 @@ def test_fit_prior_fits_a_mixture_to_each_class(images: ImageSet) -> None:
         torch.testing.assert_close(z.var(0), covariance.diagonal(), rtol=0.5, atol=0.1)
 
 
-def test_tsne_keeps_neighbours_and_repeats_itself(generator: torch.Generator) -> None:
-    which = torch.arange(60) % 2
-    codes = torch.randn(60, 5, generator=generator) + 20 * which[:, None]
-    points = tsne(codes, perplexity=10)
-    assert points.shape == (60, 2)
-    nearest = torch.cdist(points, points).topk(5, largest=False).indices
-    assert (which[nearest] == which[:, None]).all()
-    assert torch.equal(points, tsne(codes, perplexity=10))
-    for perplexity in (0, -5, 60, float("nan")):
-        with pytest.raises(ValueError, match="perplexity"):  # scikit-learn says so
-            tsne(codes, perplexity)
-
-
 def test_numbers_of_numpy_do(generator: torch.Generator) -> None:
     codes = torch.randn(12, 3, generator=generator)
-    three, two = np.int64(3), np.int64(2)
-    assert torch.equal(tsne(codes, np.float32(3), seed=two), tsne(codes, 3, seed=2))
-    assert torch.equal(traverse(codes[0], two, np.array([0.5, 1])), traverse(codes[0], 2, [0.5, 1]))
-    walk = interpolate(codes[0], codes[1], three)
+    walk = interpolate(codes[0], codes[1], np.int64(3))
     assert torch.equal(walk, interpolate(codes[0], codes[1], 3))
-
-
-def test_traverse_moves_one_unit_of_a_copy(generator: torch.Generator) -> None:
-    z = torch.randn(4, generator=generator)
-    before, values = z.clone(), torch.tensor([-2.0, 0.0, 5.0])
-    walked = traverse(z, 2, values)
-    assert torch.equal(walked[:, 2], values) and torch.equal(z, before)
-    assert torch.equal(walked[:, [0, 1, 3]], z[[0, 1, 3]].expand(3, 3))
-    for unit, bound in ((-1, "least 0"), (4, "most 3")):
-        with pytest.raises(ValueError, match=f"unit must be at {bound}, got {unit}"):
-            traverse(z, unit, values)
 
 
 @pytest.mark.parametrize("spherical", [False, True])

@@ -10,9 +10,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor, nn
 
 from cvae_lib.metrics import (
-    bits_per_dim,
     class_agreement,
-    diversity,
     frechet_distance,
     judge_features,
     knn_probe,
@@ -218,38 +216,6 @@ def test_a_judge_is_left_as_it_was(generator: torch.Generator) -> None:
     reader, garments = FashionJudge(width=4).eval(), torch.rand(40, 1, 28, 28, generator=generator)
     labels = reader(garments).argmax(1)
     assert class_agreement(reader.train(), garments, labels) == 1.0
-
-
-# Diversity
-
-
-def test_diversity_is_the_mean_error_of_two_images_of_one_label(generator) -> None:
-    labels = torch.tensor([0, 0, 0, 1, 1, 1, 1])
-    images = torch.rand(7, 1, 4, 4, generator=generator)
-    pair_errors = (images[:, None] - images).square().flatten(2).sum(2)
-    groups = [pair_errors[labels == label][:, labels == label] for label in (0, 1)]
-    means = [float(g.sum() / (len(g) * (len(g) - 1))) for g in groups]
-    assert diversity(images, labels) == pytest.approx((3 * means[0] + 4 * means[1]) / 7)
-
-
-def test_diversity_looks_within_labels_only() -> None:
-    labels = torch.tensor([0, 0, 3, 3])
-    images = labels.float().view(4, 1, 1, 1).expand(4, 1, 2, 2)
-    assert diversity(images, labels) == 0
-    with pytest.raises(ValueError, match="label 3 has a single example"):
-        diversity(images[:3], labels[:3])
-    with pytest.raises(ValueError, match=r"shape \(4,\), got torch.int64 \(4, 1\)"):
-        diversity(images, labels[:, None])
-
-
-# Likelihood
-
-
-def test_bits_per_dim_of_uniform_greys_are_eight() -> None:
-    density = 0.0  # nats: log 1, over [0, 1]
-    probability = 784 * math.log(256)
-    assert bits_per_dim(density, 784, levels=256) == 8
-    assert bits_per_dim(probability, 784) == pytest.approx(8)
 
 
 # Probes

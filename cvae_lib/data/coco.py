@@ -22,10 +22,10 @@ from PIL import Image, ImageOps
 from PIL.Image import Transpose as T
 from tqdm import tqdm
 
+from cvae_lib import files
 from cvae_lib.checks import whole_number
-from cvae_lib.data.array_cache import cached_array
 from cvae_lib.data.sets import CaptionedSet, TextEncoder
-from cvae_lib.files import DataError, cache_root, fetch, user_path, write_atomically
+from cvae_lib.files import DataError, cache_root, user_path
 from cvae_lib.text import has_word
 
 Root = str | Path | None
@@ -86,7 +86,7 @@ def coco_captions(
     path = cache_root() / "coco-arrays" / f"{split}-captions"
     key = [VERSION, encoder.name, encoder.fingerprint, texts]
     row, encode = np.dtype((np.float16, (encoder.dim,))), partial(_encode, encoder)
-    vectors, _ = cached_array(path, key, row, encode, texts, TEXTS, "captions" * progress)
+    vectors, _ = files.cached_array(path, key, row, encode, texts, TEXTS, "captions" * progress)
     starts = np.cumsum([0, *(len(photo.captions) for photo in found.photos)], dtype=np.int64)
     return CaptionedSet(found.images, vectors, starts, texts, source=found.source)
 
@@ -110,7 +110,7 @@ def coco_images(split: str, size: int, root: Root = None, *, progress: bool = Fa
     array = cache_root() / "coco-arrays" / f"{split}-{size}"
     key = [VERSION, hashlib.sha256(content).hexdigest(), size, stamps]
     row, decode = np.dtype((np.uint8, (3, size, size))), partial(_decode, folder, size)
-    images, notes = cached_array(array, key, row, decode, present, CHUNK, "photos" * progress)
+    images, notes = files.cached_array(array, key, row, decode, present, CHUNK, "photos" * progress)
     kinds = list(chain(*notes))  # of each photo
     counts = Counter(chain(*kinds))
     used = [photo for photo, its in zip(present, kinds, strict=True) if "broken" not in its]
@@ -262,7 +262,7 @@ def _get(archive: str, folder: Path, progress: bool) -> None:
         command = f"cd {where} && curl -L -O -C - {url} && unzip -qn {path.name}"
         raise DataError(f"{url} is left to you: fetch it with\n{command}")
     try:
-        fetch(url, path, SMALL[archive], progress)
+        files.fetch(url, path, SMALL[archive], progress)
     except OSError as error:
         raise DataError(
             f"cannot fetch {url} ({error}): try again. Without a network, copy it to {path} and "
@@ -272,5 +272,5 @@ def _get(archive: str, folder: Path, progress: bool) -> None:
         names = [name for name in content.namelist() if name.endswith(".jpg") or "captions" in name]
         for name in tqdm(names, unit=" files", disable=not progress):
             if not (folder / name).is_file():
-                write_atomically(folder / name, content.read(name))
+                files.write_atomically(folder / name, content.read(name))
     path.unlink()

@@ -51,6 +51,5 @@ def _published(part: str) -> tuple[Tensor, Tensor]:
         images = np.concatenate(mosaics).reshape(-1, 1, 28, 28)
         labels = (digits - ord("0")).reshape(len(images))
     except (OSError, SyntaxError, ValueError) as error:
-        text = f"{path} is missing or damaged ({error}): install cvae_lib again"
-        raise DataError(text) from error
+        raise DataError(f"{path} is missing or damaged ({error}): reinstall cvae_lib") from error
     return torch.from_numpy(images), torch.from_numpy(labels).long()
