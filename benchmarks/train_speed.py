@@ -1,7 +1,7 @@
 """Training speed of the article's concat CVAE: the article's way against `cvae_lib.train.fit`.
 
     python benchmarks/train_speed.py
-    python benchmarks/train_speed.py --images 55000 --batch-size 1024 --compile reduce-overhead
+    python benchmarks/train_speed.py --batch-size 1024 --compile reduce-overhead
 
 One process, one data set, the same initial weights, and turns: an epoch through `fit`, then an
 epoch the article's way, so that other load on the machine falls on both. The first round warms up
@@ -109,7 +109,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Train the article's concat CVAE its way and through fit, in turns."
     )
-    parser.add_argument("--images", type=int, default=12_800, help="training images an epoch")
+    parser.add_argument("--images", type=int, default=55_000, help="training images an epoch")
     parser.add_argument("--rounds", type=int, default=3, help="counted rounds, after the warm-up")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="only this one")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the numbers here")
