@@ -1,4 +1,4 @@
-// A click on a figure, or Enter while it has the focus, shows it as wide as the screen; so does a second one, or Escape, close it.
+// A click on a figure, or Enter while it has the focus, shows it as wide as the screen; another click, or Escape, closes it.
 document.addEventListener("DOMContentLoaded", () => {
   const dialog = document.createElement("dialog");
   dialog.className = "enlarged";
