@@ -31,13 +31,19 @@ class Corpus(NamedTuple):
 
 
 def load_corpus(
-    scale: Scale, size: int, train_scenes: int, test_scenes: int, encoder: TextEncoder | None = None
+    scale: Scale,
+    size: int,
+    train_scenes: int,
+    test_scenes: int,
+    encoder: TextEncoder | None = None,
+    words: bool = False,
 ) -> Corpus:
     """COCO val2017 with CLIP's vectors at scale gpu, downloaded if need be; else so many scenes.
 
     Pictures have ``size`` x ``size`` pixels. A folder named in ``$CVAE_COCO_ROOT`` together with
     weights in ``$CVAE_CLIP_WEIGHTS`` are taken at every scale. A tenth of the photos is the test
-    set. Scenes are read by ``encoder``, a `HashingTextEncoder` if None.
+    set. Scenes are read by ``encoder``, a `HashingTextEncoder` if None. With ``words``, a caption
+    is a vector for each word.
     """
     reason = f"scale {scale.name}"
     if scale.name == "gpu" or os.environ.keys() >= {"CVAE_COCO_ROOT", WEIGHTS_VARIABLE}:
@@ -45,7 +51,7 @@ def load_corpus(
             clip = ClipTextEncoder(device=scale.device)  # first: without it, no photo is of use
             if "CVAE_COCO_ROOT" not in os.environ:
                 data.download_coco(SPLIT)
-            photos = data.coco_captions(SPLIT, size, encoder=clip)
+            photos = data.coco_captions(SPLIT, size, encoder=clip, words=words)
         except (data.DataError, OSError, ImportError) as error:  # ImportError: no openai-clip
             reason = str(error)
         else:
@@ -54,7 +60,8 @@ def load_corpus(
             many = f"{len(train):,} photographs of COCO {SPLIT}, {len(test):,} to measure on"
             return Corpus(train, test, clip, True, f"{many}, texts by CLIP")
     encoder = encoder or HashingTextEncoder()
-    train = scenes("train", train_scenes, size, encoder=encoder)
-    test = scenes("test", test_scenes, size, encoder=encoder)
+    train = scenes("train", train_scenes, size, encoder=encoder, words=words)
+    test = scenes("test", test_scenes, size, encoder=encoder, words=words)
     many = f"{len(train):,} drawn scenes, {len(test):,} to measure on"
-    return Corpus(train, test, encoder, False, f"{many}, texts hashed ({reason})")
+    how = "texts hashed" if encoder.name == "hashing" else f"{encoder.name} texts"
+    return Corpus(train, test, encoder, False, f"{many}, {how} ({reason})")

@@ -1,35 +1,37 @@
-"""Texts to vectors: frozen CLIP, and an encoder that needs no download.
+"""Texts to vectors: frozen CLIP, and two encoders that need no download.
 
-An encoder has a ``name``, a ``dim``, a ``fingerprint`` and, called with N texts, gives float32
-(N, dim) on the CPU. It is no Module, so it enters no model's state.
+An encoder has a ``name``, a ``dim``, a ``word_dim``, a ``fingerprint`` and, called with N texts,
+gives float32 (N, dim) on the CPU; its ``words`` are (N, L, word_dim). It is no Module, so it enters
+no model's state.
 """
 
 import hashlib
-import importlib
-import io
+import importlib.util
 import json
 import math
 import re
-import sys
-import types
 import unicodedata
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import packaging.version
+import safetensors.numpy
 import torch
 from torch import Tensor, nn
 
 from cvae_lib.checks import whole_number
+from cvae_lib.clip import TOKENS, import_clip, text_tower, token_pieces
+from cvae_lib.data.words import Words
 from cvae_lib.files import find_weights
 from cvae_lib.text import has_word, split_sentences
 
 WEIGHTS_VARIABLE = "CVAE_CLIP_WEIGHTS"
-TOKENS, BATCH = 77, 256  # that CLIP has room for, two of them marks; pieces of text at once
+WORDLLAMA = (  # files of that package
+    "weights/l2_supercat_256.safetensors", "tokenizers/l2_supercat_tokenizer_config.json",
+)  # fmt: skip
+BATCH = 256  # pieces of text that CLIP reads at once
 
 
 class _Averaging:
@@ -39,14 +41,15 @@ class _Averaging:
     """
 
     dim: int
+    word_dim: int
+    table: np.ndarray | None = None  # float16 (V, word_dim), of an encoder whose words are its rows
     _pieces: Callable[[str], list[Any]]  # of a sentence
     _encode: Callable[[list[Any]], np.ndarray]
+    _tokens: Callable[[list[Any]], list[np.ndarray]]  # of each piece, as those of `Words`
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Raises TypeError for anything but a list of str; ValueError for a text without a word."""
-        if isinstance(texts, str) or not isinstance(texts, Sequence | np.ndarray):
-            raise TypeError(f"texts is a {type(texts).__name__}: {texts!r:.60}; want a list of str")
-        if not (cut := [self._sentences(text) for text in texts]):
+        if not (cut := self._cut(texts)):
             return torch.empty(0, self.dim)
         sentences = [*chain.from_iterable(cut)]
         vectors = self._encode([*chain.from_iterable(sentences)])  # of all texts at once
@@ -55,6 +58,32 @@ class _Averaging:
             sums = np.add.reduceat(vectors, np.cumsum(sizes) - sizes)
             vectors = sums / sizes[:, None].astype(np.float32)
         return torch.from_numpy(vectors)
+
+    def words(self, texts: Sequence[str]) -> Tensor:
+        """A vector for each word in its order: float32 (N, L, word_dim), L the longest text's.
+
+        Shorter texts are padded with rows of zeros. No word's vector is all zeros, so
+        ``words.any(-1)`` is the mask. Numbers are those of float16, as a training reads them.
+        """
+        return torch.from_numpy(self.ragged(texts)[:])
+
+    def ragged(self, texts: Sequence[str]) -> Words:
+        """The same, not padded: as sets keep the words of many texts."""
+        pieces = [[*chain.from_iterable(sentences)] for sentences in self._cut(texts)]
+        tokens = self._tokens([*chain.from_iterable(pieces)])
+        starts = np.cumsum([0, *map(len, tokens)])[np.cumsum([0, *map(len, pieces)])]
+        if (table := self.table) is None:
+            none = np.empty((0, self.word_dim), np.float16)
+        else:
+            none = np.empty(0, np.min_scalar_type(len(table)))
+        whole = np.concatenate([none, *(part.astype(none.dtype) for part in tokens)])
+        return Words(whole, starts, table)
+
+    def _cut(self, texts: Sequence[str]) -> list[list[list[Any]]]:
+        """The pieces of each sentence of each text."""
+        if isinstance(texts, str) or not isinstance(texts, Sequence | np.ndarray):
+            raise TypeError(f"texts is a {type(texts).__name__}: {texts!r:.60}; want a list of str")
+        return [self._sentences(text) for text in texts]
 
     def _sentences(self, text: str) -> list[list[Any]]:
         """The pieces of each sentence of a text, none empty."""
@@ -72,23 +101,29 @@ class HashingTextEncoder(_Averaging):
     """Hashed counts of words and word pairs: no weights, no download, and no idea of synonyms.
 
     A word is a run of letters, digits and underscores, also of length one: "a" and "3" say how
-    many. Case and accents make no difference. A sentence's counts have Euclidean length 1.
+    many. Case and accents make no difference. A sentence's counts have Euclidean length 1; a word
+    alone is 1 or -1 at one place.
 
     Source: Weinberger et al. 2009, arXiv 0902.2206; scikit-learn's HashingVectorizer.
     """
 
     name = "hashing"
+    table: np.ndarray
 
     def __init__(self, dim: int = 512) -> None:
-        from sklearn.feature_extraction.text import HashingVectorizer  # a second to import
+        from sklearn.feature_extraction import FeatureHasher, text  # a second to import
 
-        self.dim = whole_number("dim", dim, at_least=1)
+        self.dim = self.word_dim = whole_number("dim", dim, at_least=1)
         settings = {
             "n_features": self.dim, "ngram_range": (1, 2), "token_pattern": r"\w+",
             "lowercase": True, "strip_accents": "unicode", "norm": "l2", "alternate_sign": True,
         }  # fmt: skip
         self.fingerprint = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
-        self._vectorizer = HashingVectorizer(dtype=np.float32, **settings)
+        self._vectorizer = text.HashingVectorizer(dtype=np.float32, **settings)
+        self._words = text.HashingVectorizer(**settings | {"ngram_range": (1, 1)}).build_analyzer()
+        self._hasher = FeatureHasher(self.dim, input_type="string")
+        places = np.eye(self.dim, dtype=np.float16)
+        self.table = np.concatenate([places, -places])
 
     def _pieces(self, sentence: str) -> list[str]:
         return [sentence] if has_word(sentence) else []
@@ -96,9 +131,67 @@ class HashingTextEncoder(_Averaging):
     def _encode(self, pieces: list[str]) -> np.ndarray:
         return self._vectorizer.transform(pieces).toarray()
 
+    def _tokens(self, pieces: list[str]) -> list[np.ndarray]:
+        words = [self._words(piece) for piece in pieces]
+        if not (alone := [[word] for word in chain.from_iterable(words)]):
+            return []
+        hashed = self._hasher.transform(alone)  # a number a word
+        ids = hashed.indices + self.dim * (hashed.data < 0)
+        return np.split(ids, np.cumsum([*map(len, words)])[:-1])
+
+
+class SemanticTextEncoder(_Averaging):
+    """Word vectors in which like words lie near each other: no download, and no idea of order.
+
+    They are 32,000 rows of 256 numbers from PyPI's ``wordllama``: the input layers of language
+    models, made smaller by training on pairs of like sentences. A word is a token of its tokenizer,
+    a rare word several. Case makes no difference. A sentence's vector is their mean. Raises
+    ImportError without that package, whose files are read and whose code is not.
+
+    Source: https://github.com/dleemiller/WordLlama (MIT).
+    """
+
+    name = "semantic"
+    table: np.ndarray
+
+    def __init__(self) -> None:
+        from tokenizers import Tokenizer
+
+        found = importlib.util.find_spec("wordllama")
+        folder = Path(found.origin).parent if found and found.origin else Path("wordllama")
+        try:
+            weights, tokens = [(folder / name).read_bytes() for name in WORDLLAMA]
+        except OSError as error:
+            remedy = "pip install --force-reinstall 'wordllama>=0.4'"
+            raise ImportError(f"no word vectors of wordllama ({error}): {remedy}") from error
+        self.fingerprint = hashlib.sha256(weights + tokens).hexdigest()
+        self.table = safetensors.numpy.load(weights)["embedding.weight"]
+        self.dim = self.word_dim = self.table.shape[1]
+        self._tokenizer = Tokenizer.from_str(tokens.decode())
+
+    def _pieces(self, sentence: str) -> list[list[int]]:
+        if not has_word(sentence):
+            return []
+        plain = sentence.lower().encode("utf-8", "replace").decode()  # no lone surrogates
+        return [self._tokenizer.encode(plain, add_special_tokens=False).ids]
+
+    def _encode(self, pieces: list[list[int]]) -> np.ndarray:
+        from scipy.sparse import csr_array
+
+        sizes, ids = np.array([*map(len, pieces)]), np.concatenate(pieces)
+        ones, starts = np.ones(len(ids), np.float32), np.cumsum([0, *sizes])
+        counts = csr_array((ones, ids, starts), (len(pieces), len(self.table)))
+        return counts @ self.table.astype(np.float32) / sizes[:, None].astype(np.float32)
+
+    def _tokens(self, pieces: list[list[int]]) -> list[np.ndarray]:
+        return [np.array(piece) for piece in pieces]
+
 
 class ClipTextEncoder(_Averaging):
     """The text half of CLIP ViT-B/32, frozen, in float32 on ``device``. It takes emoji for words.
+
+    A word is a token, or the mark before or behind them; its vector, which knows all words before
+    it, is what the tower gives before the projection. The end's, projected, is a piece's.
 
     ``weights`` is OpenAI's file, or a state dict saved with ``torch.save``; if None, that of
     ``$CVAE_CLIP_WEIGHTS``, else ``~/.cache/clip/ViT-B-32.pt``, else OpenAI's download. Raises
@@ -120,30 +213,45 @@ class ClipTextEncoder(_Averaging):
         content = path.read_bytes()
         self.fingerprint = hashlib.sha256(content).hexdigest()
         try:
-            self._tower = _text_tower(content).to(device)
+            self._tower = text_tower(content).to(device)
         except Exception as error:  # whatever a foreign file makes torch raise
             raise ValueError(
                 f"{path} does not hold CLIP's weights ({error}): want OpenAI's file or a state dict"
             ) from error
-        self.dim = self._tower.text_projection.shape[1]
+        self.word_dim, self.dim = self._tower.text_projection.shape
         self._tokenizer = clip.simple_tokenizer.SimpleTokenizer()
         self._marks = [self._tokenizer.encoder[f"<|{mark}oftext|>"] for mark in ("start", "end")]
 
     def _pieces(self, sentence: str) -> list[list[int]]:
-        return token_pieces(sentence, self._tokens, TOKENS - 2)
+        return token_pieces(sentence, self._ids, TOKENS - 2)
 
-    def _tokens(self, text: str) -> list[int]:
+    def _ids(self, text: str) -> list[int]:
         """All but marks that a text spells out: CLIP would read nothing behind an end."""
         return [token for token in self._tokenizer.encode(text) if token not in self._marks]
 
-    @torch.inference_mode()
     def _encode(self, pieces: list[list[int]]) -> np.ndarray:
-        """As `clip.model.CLIP.encode_text`, but a batch is as wide as its longest text.
+        vectors = np.empty((len(pieces), self.dim), np.float32)
+        for batch, lengths, x in self._read(pieces):
+            ends = x[lengths - 1, torch.arange(len(batch))]
+            vectors[batch] = (ends @ self._tower.text_projection).cpu().numpy()
+        return vectors
 
-        No token looks at a later one, so the vectors are those of 77 tokens, several times faster.
+    def _tokens(self, pieces: list[list[int]]) -> list[np.ndarray]:
+        words = [np.empty(0)] * len(pieces)
+        for batch, lengths, x in self._read(pieces):
+            halves = x.transpose(0, 1).half().cpu().numpy()
+            for index, length, half in zip(batch, lengths, halves, strict=True):
+                words[index] = half[:length]
+        return words
+
+    @torch.inference_mode()
+    def _read(self, pieces: list[list[int]]) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
+        """Of batches their pieces' numbers (B,), words (B,), and the words' vectors (L, B, W).
+
+        As `clip.model.CLIP.encode_text`, but a batch is as wide as its longest text: no token looks
+        at a later one, so the vectors are those of 77 tokens, several times faster.
         """
         tower, (start, end) = self._tower, self._marks
-        vectors = np.empty((len(pieces), self.dim), np.float32)
         order = np.argsort([len(piece) for piece in pieces], kind="stable")
         for batch in np.split(order, range(BATCH, len(order), BATCH)):
             rows = [torch.tensor([start, *pieces[index], end]) for index in batch]
@@ -152,67 +260,5 @@ class ClipTextEncoder(_Averaging):
             for block in tower.transformer.resblocks:
                 block.attn_mask = mask
             places = tower.positional_embedding[: len(tokens), None]
-            x = tower.transformer(tower.token_embedding(tokens) + places)
-            ends = x[tokens.argmax(dim=0), torch.arange(len(batch))]  # the end is the highest token
-            vectors[batch] = (tower.ln_final(ends) @ tower.text_projection).cpu().numpy()
-        return vectors
-
-
-def token_pieces(sentence: str, tokenize: Callable[[str], list[int]], room: int) -> list[list[int]]:
-    """The tokens of a sentence, cut between words into as few pieces as fit, of similar length.
-
-    A single word of more than ``room`` tokens is cut anywhere.
-    """
-    tokens = tokenize(sentence)
-    words = [tokens] if len(tokens) <= room else map(tokenize, sentence.split(" "))
-    units = [word[start : start + room] for word in words for start in range(0, len(word), room)]
-
-    def filled(limit: int) -> list[list[int]]:
-        pieces: list[list[int]] = []
-        for unit in units:
-            if pieces and len(pieces[-1]) + len(unit) <= limit:
-                pieces[-1].extend(unit)
-            else:
-                pieces.append(list(unit))
-        return pieces
-
-    fewest = len(filled(room))
-    return next(pieces for limit in range(room + 1) if len(pieces := filled(limit)) <= fewest)
-
-
-def import_clip() -> Any:
-    """The package openai-clip; ImportError if ``clip`` is missing, incomplete or another package.
-
-    While it is imported it wants a name of ``pkg_resources``, which setuptools 81 dropped.
-    """
-    former = sys.modules.get("pkg_resources")
-    sys.modules["pkg_resources"] = types.SimpleNamespace(packaging=packaging)  # type: ignore
-    try:
-        clip = importlib.import_module("clip")
-        _ = clip.clip._MODELS, clip.model.CLIP
-        return clip
-    except Exception as error:  # whatever another `clip` does
-        remedy = "pip install openai-clip, and rename a clip.py of yours"
-        raise ImportError(f"`clip` is not openai-clip ({error}): {remedy}") from error
-    finally:
-        del sys.modules["pkg_resources"]
-        if former:
-            sys.modules["pkg_resources"] = former
-
-
-def _text_tower(content: bytes) -> Any:
-    """CLIP's text half, of a TorchScript archive (OpenAI's is one) or a state dict: no pickle."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # deprecated, but OpenAI's format
-            weights = torch.jit.load(io.BytesIO(content), map_location="cpu").state_dict()
-    except RuntimeError:
-        weights = dict(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
-    width, dim = weights["text_projection"].shape
-    layers = len({name.split(".")[2] for name in weights if name.startswith("transformer.")})
-    image = 32, 0, 64, 32  # an image half of no layers
-    with torch.device("meta"):  # without numbers; where weights are missing, `to` will say so
-        tower = import_clip().model.CLIP(dim, *image, TOKENS, 49_408, width, width // 64, layers)
-    del tower.visual, tower.logit_scale
-    tower.load_state_dict(weights, strict=False, assign=True)
-    return tower.float().eval().requires_grad_(False)
+            x = tower.ln_final(tower.transformer(tower.token_embedding(tokens) + places))
+            yield batch, torch.tensor([len(row) for row in rows]), x

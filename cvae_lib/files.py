@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -14,7 +15,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 TIMEOUT = 30.0  # seconds that a server may be silent
-Work = Callable[[Any], tuple[np.ndarray, Any]]  # some items → as many rows or fewer, and a note
+Work = Callable[[Any], tuple[np.ndarray, Any]]  # some items → their rows, and a note
 
 
 class DataError(Exception):
@@ -98,8 +99,9 @@ def cached_array(
 ) -> tuple[np.ndarray, list[Any]]:
     """Return an array as a read-only memory map, and a note on each chunk of items.
 
-    It lies in ``PATH-HASH.npy``; HASH is of ``key``, all that it is built from (JSON). A killed
-    build goes on behind its last chunk. ``bar`` is what a bar counts. DataError for altered files.
+    An item has no row, one or several. It lies in ``PATH-HASH.npy``; HASH is of ``key``, all that
+    it is built from (JSON). A killed build goes on behind its last chunk. ``bar`` is what a bar
+    counts. DataError for altered files.
     """
     hashed = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     path = path.with_name(f"{path.name}-{hashed[:16]}.npy")
@@ -112,8 +114,8 @@ def cached_array(
     try:
         counts, notes = json.loads(manifest.read_bytes())
         array = np.load(path, mmap_mode="r")
-        if (array.dtype, array.shape) == (row.base, (len(items), *row.shape)):
-            return array[: sum(counts)], notes
+        if (array.dtype, array.shape) == (row.base, (sum(counts), *row.shape)):
+            return array, notes
     except (FileNotFoundError, ValueError, TypeError, EOFError):
         pass
     remedy = "move both elsewhere, and they are built anew"
@@ -125,14 +127,14 @@ def _build(
 ) -> None:
     """Append chunk by chunk to ``path``; beside it stand how many rows each has, and its note."""
     part = path.with_suffix(".part")
-    if not (part.exists() and path.exists()):  # as many rows as items: there may be fewer
-        np.lib.format.open_memmap(path, "w+", row.base, (len(items), *row.shape))
+    if not (part.exists() and path.exists()):
+        path.write_bytes(_header(row, 0))
         write_atomically(part, b"[[], []]")
     counts, notes = about = json.loads(part.read_bytes())
     done = chunk * len(notes)
     progress = tqdm(total=len(items), initial=done, unit=f" {bar}", disable=not bar)
     with path.open("r+b") as file, progress:
-        file.seek(np.load(path, mmap_mode="r").offset + sum(counts) * row.itemsize)
+        file.seek(len(_header(row, 0)) + sum(counts) * row.itemsize)
         for start in range(done, len(items), chunk):
             rows, note = work(items[start : start + chunk])
             file.write(np.ascontiguousarray(rows, row.base).data)
@@ -142,4 +144,16 @@ def _build(
             notes.append(note)
             write_atomically(part, json.dumps(about).encode())
             progress.update(min(chunk, len(items) - start))
+        file.truncate()
+        file.seek(0)
+        file.write(_header(row, sum(counts)))
+        file.flush()
+        os.fsync(file.fileno())
     part.replace(path.with_suffix(".json"))
+
+
+def _header(row: np.dtype, count: int) -> bytes:
+    """What a .npy file of ``count`` rows begins with: as long for every count."""
+    about = {"descr": row.base.str, "fortran_order": False, "shape": (count, *row.shape)}
+    np.lib.format.write_array_header_1_0(file := io.BytesIO(), about)
+    return file.getvalue()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from torch import nn
 
 from cvae_lib import models
 from cvae_lib.checkpoint import CheckpointError, read_tensors
+from cvae_lib.checks import one_of
 from cvae_lib.data.sets import TextEncoder
-from cvae_lib.encoders import ClipTextEncoder, HashingTextEncoder
+from cvae_lib.encoders import ClipTextEncoder, HashingTextEncoder, SemanticTextEncoder
 from cvae_lib.files import user_path
 
 FOLDER = Path(__file__).parent / "pretrained"
@@ -89,10 +91,13 @@ def load(
 
 
 def text_encoder(name: str, dim: int = 512, device: str | torch.device = "cpu") -> TextEncoder:
-    """The text encoder "hashing", with vectors of ``dim`` numbers, or "clip", on ``device``."""
-    if name not in ("hashing", "clip"):
-        raise ValueError(f"no text encoder {name!r}: choose hashing or clip")
-    return HashingTextEncoder(dim) if name == "hashing" else ClipTextEncoder(device=device)
+    """The text encoder "hashing", of ``dim`` numbers, "semantic", or "clip", on ``device``."""
+    known: dict[str, Callable[[], TextEncoder]] = {
+        "hashing": lambda: HashingTextEncoder(dim),
+        "semantic": SemanticTextEncoder,
+        "clip": lambda: ClipTextEncoder(device=device),
+    }
+    return known[one_of("text encoder", name, known)]()
 
 
 def _encoder_of(name: str, about: dict[str, Any]) -> TextEncoder | None:
@@ -104,6 +109,6 @@ def _encoder_of(name: str, about: dict[str, Any]) -> TextEncoder | None:
         raise CheckpointError(
             f"{name} was trained with the encoder {encoder.name} of SHA-256 "
             f"{wanted['fingerprint'][:12]}…, here it is {encoder.fingerprint[:12]}…: name CLIP's "
-            "right weights in $CVAE_CLIP_WEIGHTS, or train the model anew"
+            "right weights in $CVAE_CLIP_WEIGHTS, install that wordllama, or train the model anew"
         )
     return encoder

@@ -116,7 +116,10 @@ def test_the_help_of_train_names_every_recipe(capsys: Captured) -> None:
         ("train text --scenes 0", "Invalid value for '--scenes'"),
         ("train text --scenes 9 --size 48", "image_size must be 16, 32, 64"),
         ("train text --scenes 9 --conditioning hope", "unknown conditioning 'hope'"),
-        ("train text --scenes 9 --encoder ear", "no text encoder 'ear': choose hashing"),
+        (
+            "train text --scenes 9 --encoder ear",
+            "unknown text encoder 'ear': choose one of hashing",
+        ),
         ("train text --scenes 9 --precision float8", "precision must be one of None"),
         ("train text --coco nowhere", "captions_val2017.json does not exist"),
         ("evaluate fashion-gan", "no model and no file 'fashion-gan'"),

@@ -2,11 +2,13 @@
 
 import copy
 import hashlib
+import importlib.util
 import io
 import json
 import re
 import subprocess
 import sys
+import types
 import warnings
 from collections.abc import Callable
 from importlib.resources import files
@@ -23,12 +25,12 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from torch import nn
 
 from cvae_lib import encoders
+from cvae_lib.clip import import_clip, token_pieces
 from cvae_lib.encoders import (
     WEIGHTS_VARIABLE,
     ClipTextEncoder,
     HashingTextEncoder,
-    import_clip,
-    token_pieces,
+    SemanticTextEncoder,
 )
 from cvae_lib.text import has_word, split_sentences
 
@@ -83,14 +85,19 @@ def encoder(weights: Path) -> ClipTextEncoder:
     return ClipTextEncoder(weights)
 
 
-@pytest.fixture(params=["hashing", "clip"])
+@pytest.fixture(scope="session")
+def semantic() -> SemanticTextEncoder:
+    return SemanticTextEncoder()
+
+
+@pytest.fixture(params=["hashing", "semantic", "clip"])
 def any_encoder(request: pytest.FixtureRequest) -> Any:
     if request.param == "hashing":
         return HashingTextEncoder()
-    return request.getfixturevalue("encoder")
+    return request.getfixturevalue(request.param.replace("clip", "encoder"))
 
 
-# Both encoders
+# All encoders
 
 
 def test_vectors_are_float32_and_one_for_each_text(any_encoder: Any) -> None:
@@ -148,10 +155,14 @@ SHORT = st.text(st.characters(), max_size=8)
 
 @settings(max_examples=100, deadline=None)
 @given(st.one_of(st.sampled_from(HOSTILE), SHORT, SHORT.map(lambda text: f"a {text} " * 100)))
-def test_a_text_with_a_word_has_a_vector(encoder: ClipTextEncoder, text: str) -> None:
+def test_a_text_with_a_word_has_a_vector(
+    encoder: ClipTextEncoder, semantic: SemanticTextEncoder, text: str
+) -> None:
     assume(has_word(text))
-    for encode in (encoder, HashingTextEncoder(16)):
+    for encode in (encoder, semantic, HashingTextEncoder(16)):
         assert encode([text]).isfinite().all() and encode([text]).norm() > 0
+        words = encode.words([text])[0]
+        assert words.isfinite().all() and words.any(-1).all() and len(words)
 
 
 def test_nothing_is_in_a_models_state_and_a_copy_is_one(any_encoder: Any) -> None:
@@ -165,7 +176,54 @@ def test_nothing_is_in_a_models_state_and_a_copy_is_one(any_encoder: Any) -> Non
     assert json.dumps([any_encoder.name, any_encoder.dim, any_encoder.fingerprint])
 
 
+# A vector for each word
+
+
+def test_words_are_padded_with_zeros_and_the_mask_is_what_is_not_zero(any_encoder: Any) -> None:
+    words = any_encoder.words(TEXTS)
+    mask = words.any(-1)
+    assert words.dtype == torch.float32 and words.shape == (*mask.shape, any_encoder.word_dim)
+    counts = mask.sum(1)
+    assert counts.max() == words.shape[1] and counts.min() > 0
+    assert torch.equal(mask, torch.arange(words.shape[1]) < counts[:, None]), "a word was skipped"
+    assert any_encoder.words([]).shape == (0, 0, any_encoder.word_dim)
+    with pytest.raises(TypeError, match="want a list of str"):
+        any_encoder.words("a dog")
+
+
+def test_a_texts_words_are_the_same_in_every_company(any_encoder: Any) -> None:
+    for text, row in zip(TEXTS, any_encoder.words(TEXTS), strict=True):
+        (alone,) = any_encoder.words([text])
+        assert not row[len(alone) :].any()
+        np.testing.assert_allclose(row[: len(alone)], alone, atol=2e-3, rtol=2e-3)  # of float16
+
+
+def test_words_keep_their_order_and_what_stands_behind_them_is_read_later(any_encoder: Any) -> None:
+    pair = any_encoder.words(["a red circle above a blue square", "a blue square above a red ring"])
+    assert not torch.equal(*pair)
+    start, both = any_encoder.words(["a red circle", "a red circle above"])
+    same = 3 if any_encoder.table is not None else 4  # with CLIP's mark, which comes first
+    np.testing.assert_allclose(start[:same], both[:same], atol=2e-3)
+    parts = ["A red circle.", LONG, "The background is grey."]
+    whole = any_encoder.ragged([" ".join(parts)])
+    assert np.array_equal(whole.tokens, any_encoder.ragged(parts).tokens)
+
+
+def test_table_encoders_keep_a_number_for_each_word() -> None:
+    for encoder in (HashingTextEncoder(), SemanticTextEncoder()):
+        kept = encoder.ragged(["a red circle", "x"])
+        assert kept.tokens.dtype == np.uint16 and kept.tokens.shape == (4,)
+        assert kept.starts.tolist() == [0, 3, 4] and kept.table is encoder.table
+        assert encoder.table.dtype == np.float16 and encoder.table.any(1).all()
+
+
 # Hashing
+
+
+def test_a_hashed_word_is_the_vector_of_the_word_alone() -> None:
+    encode = HashingTextEncoder()
+    alone = encode(["a", "red", "café", "3"])
+    assert torch.equal(encode.words(["A red cafe, 3!"])[0], alone)
 
 
 def test_hashing_is_the_librarys_own() -> None:
@@ -192,7 +250,74 @@ def test_hashing_fingerprint_is_of_its_settings() -> None:
         HashingTextEncoder(0)
 
 
+# Semantic
+
+
+def test_semantic_vectors_are_wordllamas_own(semantic: SemanticTextEncoder) -> None:
+    texts = ["a red circle", "a maroon five-pointed star", "three tangerine hoops, naïve 🐕 红色"]
+    found = run(f"""
+import json, pathlib
+from safetensors.numpy import load_file
+from tokenizers import Tokenizer
+import wordllama.inference as theirs
+weights, tokens = [pathlib.Path(theirs.__file__).parent / n for n in {encoders.WORDLLAMA}]
+table = load_file(weights)["embedding.weight"]
+model = theirs.WordLlamaInference(table, Tokenizer.from_file(str(tokens)))
+print(json.dumps(model.embed({texts!r}).tolist()))
+""")
+    np.testing.assert_allclose(semantic(texts), json.loads(found), atol=1e-5)
+    means = [words[words.any(-1)].mean(0).numpy() for words in semantic.words(texts)]
+    np.testing.assert_allclose(means, json.loads(found), atol=1e-5)
+    assert (semantic.name, semantic.dim, semantic.word_dim) == ("semantic", 256, 256)
+    assert torch.equal(*semantic(["A RED Circle", "a red circle"]))
+
+
+def test_like_words_lie_near_each_other(semantic: SemanticTextEncoder) -> None:
+    near = {"sphere": "circle", "cube": "square", "pyramid": "triangle", "ruby": "red"}
+    for word, like in near.items():
+        a, b, other = semantic([word, like, "background"])
+        assert torch.cosine_similarity(a, b, dim=0) > torch.cosine_similarity(a, other, dim=0) + 0.1
+
+
+def test_semantic_files_are_found_read_and_told_apart(
+    semantic: SemanticTextEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = Path(str(files("wordllama")))
+    found = types.SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: found)
+    for name in encoders.WORDLLAMA:
+        with pytest.raises(ImportError, match=f"wordllama .*{name}.*: pip install"):
+            SemanticTextEncoder()
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes((installed / name).read_bytes())
+    assert SemanticTextEncoder().fingerprint == semantic.fingerprint
+    tokenizer = tmp_path / encoders.WORDLLAMA[1]
+    tokenizer.write_text(tokenizer.read_text() + " ")
+    assert SemanticTextEncoder().fingerprint != semantic.fingerprint
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ImportError, match=r"no word vectors of wordllama .*: pip install"):
+        SemanticTextEncoder()
+
+
 # CLIP
+
+
+def test_clips_words_are_what_its_tower_gives_before_the_projection(
+    encoder: ClipTextEncoder, clip: Any, authors: Any
+) -> None:
+    seen: list[Any] = []
+    hook = authors.ln_final.register_forward_hook(lambda *given: seen.append(given[2]))
+    with torch.inference_mode():
+        pooled = authors.encode_text(clip.tokenize(["a red circle", "don't"]))
+    hook.remove()
+    (tower,) = seen
+    words = encoder.words(["a red circle", "don't"])
+    assert words.shape == (2, 5, 128) and encoder.word_dim == 128  # two of the five are marks
+    np.testing.assert_allclose(words[0], tower[0, :5].float(), atol=2e-3)
+    np.testing.assert_allclose(words[1, :4], tower[1, :4].float(), atol=2e-3)
+    ends = words[0, -1] @ encoder._tower.text_projection
+    np.testing.assert_allclose(ends, pooled[0].float(), atol=2e-2)
+    assert encoder.words([LONG]).shape[1] == sum(len(p) + 2 for p in encoder._pieces(LONG)) > 77
 
 
 def test_clip_is_the_authors(encoder: ClipTextEncoder, clip: Any, authors: Any) -> None:
@@ -331,7 +456,8 @@ sys.path.insert(0, {str(tmp_path)!r})
 if {setuptools} > 80:
     sys.modules["pkg_resources"] = None
 import cvae_lib.encoders
-assert "clip" not in sys.modules and "sklearn" not in sys.modules, "imported too early"
+early = {{"clip", "sklearn", "tokenizers", "wordllama"}} & sys.modules.keys()
+assert not early, f"{{early}} imported too early"
 vectors = cvae_lib.encoders.ClipTextEncoder({str(weights)!r})(["a dog"])
 assert vectors.shape == (1, {DIM})
 assert not sys.modules.get("pkg_resources"), "a stand-in was left behind"

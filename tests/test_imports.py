@@ -16,11 +16,12 @@ LIBRARY = Path(cvae_lib.__file__).parent
 MAY_IMPORT: dict[str, set[str]] = {
     "checkpoint": {"files"},
     "checks": set(),
+    "clip": set(),
     "config": {"checks"},
     "corpus": {"checks", "data", "encoders", "files", "scale"},
     "data": {"checks", "files", "text"},
     "distributed": set(),
-    "encoders": {"checks", "files", "text"},
+    "encoders": {"checks", "clip", "data", "files", "text"},
     "files": set(),
     "latent": {"checks", "data", "losses", "models"},
     "losses": {"checks", "distributed"},
@@ -28,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": {"checks", "data", "files"},
     "models": {"checks", "data", "losses"},
     "plots": {"checks"},
-    "pretrained": {"checkpoint", "data", "encoders", "files", "models"},
+    "pretrained": {"checkpoint", "checks", "data", "encoders", "files", "models"},
     "recipes": {
         "evaluation",
         "checkpoint",

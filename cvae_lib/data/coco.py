@@ -25,11 +25,12 @@ from tqdm import tqdm
 from cvae_lib import files
 from cvae_lib.checks import whole_number
 from cvae_lib.data.sets import CaptionedSet, TextEncoder
+from cvae_lib.data.words import Words
 from cvae_lib.files import DataError, cache_root, user_path
 from cvae_lib.text import has_word
 
 Root = str | Path | None
-VERSION = 4  # of the cached arrays: raise it if the same files give other arrays, chunks or notes
+VERSION = 5  # of the cached arrays: raise it if the same files give other arrays, chunks or notes
 CHUNK = 256  # photos that are decoded, written and vouched for together
 TEXTS = 1024  # captions that are encoded together
 REMEDY = (
@@ -74,19 +75,34 @@ class CocoImages(NamedTuple):
 
 
 def coco_captions(
-    split: str, size: int, root: Root = None, *, encoder: TextEncoder, progress: bool = False
+    split: str,
+    size: int,
+    root: Root = None,
+    *,
+    encoder: TextEncoder,
+    words: bool = False,
+    progress: bool = False,
 ) -> CaptionedSet:
     """Return one split of a COCO folder: images (N, 3, size, size), vectors float16 (M, D).
 
     Arguments and errors are those of `coco_images`; ValueError also for vectors that are not as the
-    encoder says, or do not fit into float16. They are kept, too, and serve every size.
+    encoder says, or do not fit into float16. They are kept, too, and serve every size. With
+    ``words``, a caption is a vector for each word, not one for all.
     """
     found = coco_images(split, size, root, progress=progress)
     texts = [caption for photo in found.photos for caption in photo.captions]
-    path = cache_root() / "coco-arrays" / f"{split}-captions"
+    path = cache_root() / "coco-arrays" / f"{split}-{'words' if words else 'captions'}"
     key = [VERSION, encoder.name, encoder.fingerprint, texts]
-    row, encode = np.dtype((np.float16, (encoder.dim,))), partial(_encode, encoder)
-    vectors, _ = files.cached_array(path, key, row, encode, texts, TEXTS, "captions" * progress)
+    keep, bar = partial(files.cached_array, path, key), "captions" * progress
+    vectors: np.ndarray | Words
+    if words:
+        none = encoder.ragged([])
+        row = np.dtype((none.tokens.dtype, none.tokens.shape[1:]))
+        tokens, counts = keep(row, partial(_words, encoder), texts, TEXTS, bar)
+        vectors = Words(tokens, np.cumsum([0, *chain(*counts)]), none.table)
+    else:
+        row = np.dtype((np.float16, (encoder.dim,)))
+        vectors, _ = keep(row, partial(_encode, encoder), texts, TEXTS, bar)
     starts = np.cumsum([0, *(len(photo.captions) for photo in found.photos)], dtype=np.int64)
     return CaptionedSet(found.images, vectors, starts, texts, source=found.source)
 
@@ -226,6 +242,13 @@ def _encode(encoder: TextEncoder, texts: list[str]) -> tuple[np.ndarray, None]:
         want = f"({len(texts)}, {encoder.dim}), all of them numbers in float16"
         raise ValueError(f"vectors of {encoder.name} are {vectors.shape}: want {want}")
     return vectors, None
+
+
+def _words(encoder: TextEncoder, texts: list[str]) -> tuple[np.ndarray, list[int]]:
+    words = encoder.ragged(texts)
+    if not np.isfinite(words.tokens).all():
+        raise ValueError(f"words of {encoder.name} have values that float16 cannot hold")
+    return words.tokens, np.diff(words.starts).tolist()
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -7,7 +7,9 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from itertools import chain, combinations
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from cvae_lib.checks import whole_number
 from cvae_lib.data import shapes
 from cvae_lib.data.sets import CaptionedSet, TextEncoder
 from cvae_lib.data.shapes import Scene, Thing, render
+from cvae_lib.data.words import Words
 from cvae_lib.files import user_path, write_atomically
 
 SPLITS = ("train", "valid", "test", "unseen")
@@ -39,12 +42,18 @@ def draw_scene(split: str, index: int, seed: int = 0) -> tuple[Scene, list[str]]
 
 
 def scenes(
-    split: str, count: int, size: int = 64, *, encoder: TextEncoder, seed: int = 0
+    split: str,
+    count: int,
+    size: int = 64,
+    *,
+    encoder: TextEncoder,
+    seed: int = 0,
+    words: bool = False,
 ) -> CaptionedSet:
     """Draw ``count`` scenes of a split into memory: pictures (count, 3, size, size).
 
     Those of "unseen" hold shapes in colours, or above or left of shapes, as "train", "valid" and
-    "test" never do.
+    "test" never do. With ``words``, a caption is a vector for each word, not one for all.
     """
     count = whole_number("count", count, at_least=1)
     images, truths, texts = np.empty((count, 3, size, size), np.uint8), list[Scene](), list[str]()
@@ -53,16 +62,18 @@ def scenes(
         images[index] = render(scene, size)
         truths.append(scene)
         texts += captions
-    vectors, source = encoder(texts).numpy().astype(np.float16), f"Scenes, {split}, seed {seed}"
+    vectors = encoder.ragged(texts) if words else encoder(texts).numpy().astype(np.float16)
+    source = f"Scenes, {split}, seed {seed}"
     starts = np.arange(count + 1, dtype=np.int64) * len(STYLES)
     return CaptionedSet(images, vectors, starts, texts, truths, source, styles=STYLES)
 
 
 def joined(*sets: CaptionedSet) -> CaptionedSet:
     """Several sets of scenes as one."""
+    vectors: list[Any] = [data.vectors for data in sets]
     return CaptionedSet(
         np.concatenate([data.images for data in sets]),
-        np.concatenate([data.vectors for data in sets]),
+        reduce(add, vectors) if isinstance(vectors[0], Words) else np.concatenate(vectors),
         np.arange(sum(map(len, sets)) + 1, dtype=np.int64) * len(STYLES),
         [text for data in sets for text in data.texts],
         [truth for data in sets for truth in data.truths or ()],

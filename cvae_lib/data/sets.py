@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from cvae_lib.checks import as_tensor, check_images, check_labels, whole_number
+from cvae_lib.data.words import Words, piece, runs
 
 CPU = torch.device("cpu")
 SAMPLED = 256  # images of a set with captions that its fingerprint is of
@@ -48,7 +49,8 @@ class DataSet(Protocol):
     ) -> Generator[Batch]:
         """Yield a batch for each of ``positions`` (int64, on the CPU), its images in their order.
 
-        Of several conditions, ``seed`` and the image say which is taken; without it the first.
+        Of several conditions, ``seed`` and the image say which is taken; without it the first. Of
+        words in several styles, ``seed`` and how many batches follow say which style all have.
         """
 
     def __len__(self) -> int:
@@ -68,7 +70,8 @@ class DataSet(Protocol):
     def sha256(self) -> str:
         """Return the SHA-256 of the arrays: images, then labels, or vectors and ``starts``."""
         digest = hashlib.sha256()
-        for array in vars(self).values():
+        held = (vars(v).values() if isinstance(v, Words) else [v] for v in vars(self).values())
+        for array in chain.from_iterable(held):
             if isinstance(array, Tensor | np.ndarray):
                 on_cpu = array.cpu().numpy() if isinstance(array, Tensor) else array
                 digest.update(np.ascontiguousarray(on_cpu).data)  # a map is read, not loaded
@@ -113,13 +116,16 @@ class ImageSet(DataSet):
 
 
 class TextEncoder(Protocol):
-    """What turns texts into vectors; `cvae_lib.encoders` has two."""
+    """What turns texts into vectors; `cvae_lib.encoders` has three."""
 
     name: str
-    dim: int
+    dim: int  # of a text's vector
+    word_dim: int  # of a word's
     fingerprint: str  # SHA-256 of the weights, or settings: with ``name``, which vectors texts get
 
     def __call__(self, texts: Sequence[str]) -> Tensor: ...  # float32 (N, dim) on the CPU
+    def words(self, texts: Sequence[str]) -> Tensor: ...  # (N, L, word_dim), padded as `Words`
+    def ragged(self, texts: Sequence[str]) -> Words: ...  # the same, as sets keep them
 
 
 def about_encoder(encoder: TextEncoder) -> dict[str, Any]:
@@ -129,13 +135,14 @@ def about_encoder(encoder: TextEncoder) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class CaptionedSet(DataSet):
-    """Images with captions, and every caption's vector; ValueError for what does not fit.
+    """Images with captions, and every caption's vector or words; ValueError for what does not fit.
 
-    The arrays may be memory maps: threads read what a batch takes, a few batches ahead.
+    The arrays may be memory maps: threads read what a batch takes, a few batches ahead. Where there
+    are `Words`, a batch of texts is float32 (B, L, D), padded, else (B, D).
     """
 
     images: np.ndarray  # uint8 (N, C, H, W)
-    vectors: np.ndarray  # float16 or float32 (M, D), one for each caption
+    vectors: np.ndarray | Words  # float16 or float32 (M, D), one for each caption; or its words
     starts: np.ndarray  # int64 (N + 1,), 0 … M: those of image i are starts[i] … starts[i + 1] - 1
     texts: Sequence[str]  # the M captions
     truths: Sequence[Any] | None = None  # the `Scene` that each image shows; None for photos
@@ -145,10 +152,14 @@ class CaptionedSet(DataSet):
 
     def __post_init__(self) -> None:
         for name in ("images", "vectors", "starts"):
-            vars(self)[name] = np.asanyarray(vars(self)[name])  # frozen, but for this
+            if not isinstance(vars(self)[name], Words):
+                vars(self)[name] = np.asanyarray(vars(self)[name])  # frozen, but for this
         _check("images", self.images, "uint8", ("N", "C", "H", "W"))
         count, texts, kinds = len(self.images), len(self.texts), len(self.styles)
-        _check("vectors, one for each text,", self.vectors, "float16 or float32", (texts, "D"))
+        if not isinstance(self.vectors, Words):
+            _check("vectors, one for each text,", self.vectors, "float16 or float32", (texts, "D"))
+        elif len(self.vectors) != texts:
+            raise ValueError(f"{texts} texts have words of {len(self.vectors)}")
         _check("starts", self.starts, "int64", (count + 1,))
         if (ends := (int(self.starts[0]), int(self.starts[-1]))) != (0, texts):
             raise ValueError(f"starts must rise from 0 to {texts}, got {ends} at its ends")
@@ -165,13 +176,13 @@ class CaptionedSet(DataSet):
     def subset(self, index: slice | np.ndarray) -> "CaptionedSet":
         """Return the images that ``index`` selects; one piece is not copied."""
         rows = np.arange(len(self))[index]
-        counts = np.diff(self.starts)[rows]
-        starts = np.concatenate([[0], np.cumsum(counts)])
-        places = np.arange(starts[-1]) + np.repeat(self.starts[rows] - starts[:-1], counts)
+        starts, places = runs(self.starts, rows)
+        vectors = self.vectors
+        vectors = vectors.subset(places) if isinstance(vectors, Words) else vectors[piece(places)]
         return replace(
             self,
-            images=self.images[_piece(rows)],
-            vectors=self.vectors[_piece(places)],
+            images=self.images[piece(rows)],
+            vectors=vectors,
             starts=starts,
             texts=[self.texts[place] for place in places],
             truths=None if self.truths is None else [self.truths[row] for row in rows],
@@ -182,7 +193,7 @@ class CaptionedSet(DataSet):
         return [self.texts[place] for place in self._places(style)]
 
     def text_vectors(self, style: str | None = None) -> Tensor:
-        """Return the vectors of `captions`: float32 (N, D)."""
+        """Return the vectors of `captions`: float32 (N, D), or padded words (N, L, D)."""
         return torch.from_numpy(np.asarray(self.vectors[self._places(style)], np.float32))
 
     def _places(self, style: str | None) -> np.ndarray:
@@ -200,18 +211,24 @@ class CaptionedSet(DataSet):
     def take(
         self, positions: Sequence[Tensor], seed: Sequence[int] | None = None
     ) -> Generator[Batch]:
-        captions = self.starts[:-1]
+        captions, style = self.starts[:-1], np.zeros(len(positions), int)
         if seed is not None:
-            captions = np.random.default_rng(seed).integers(captions, self.starts[1:])
+            rng = np.random.default_rng(seed)
+            if self.styles and isinstance(self.vectors, Words):  # one for a batch: little padding
+                # from the last batch back, so that an epoch goes on as it began
+                style = rng.integers(len(self.styles), size=len(positions))[::-1]
+            else:
+                captions = rng.integers(captions, self.starts[1:])
 
-        def read(index: Tensor) -> list[Tensor]:
+        def read(batch: tuple[Tensor, int]) -> list[Tensor]:
+            index, style = batch
             rows, order = np.unique(index.numpy(), return_inverse=True)  # a disk likes them sorted
-            arrays = self.images[rows][order], self.vectors[captions[rows]][order]
+            arrays = self.images[rows][order], self.vectors[captions[rows] + style][order]
             tensors = [torch.from_numpy(np.asarray(array)) for array in arrays]
             pin = self.device.type == "cuda"  # a GPU fetches from such memory while it computes
             return [tensor.pin_memory() for tensor in tensors] if pin else tensors
 
-        for pair in prefetched(read, positions):
+        for pair in prefetched(read, zip(positions, style, strict=True)):
             images, vectors = (tensor.to(self.device, non_blocking=True) for tensor in pair)
             yield images, vectors.float()
 
@@ -235,9 +252,3 @@ def _check(name: str, array: Any, kinds: str, shape: tuple[int | str, ...]) -> N
     if not fits or array.ndim != len(shape) or shape[0] not in ("N", len(array)):
         want = f"{kinds} {shape}".replace("'", "")
         raise ValueError(f"{name} must be {want}, got {array.dtype} {tuple(array.shape)}")
-
-
-def _piece(places: np.ndarray) -> slice | np.ndarray:
-    """``places`` as a slice if they are consecutive, so that indexing makes a view."""
-    consecutive = len(places) and (np.diff(places) == 1).all()
-    return slice(places[0], places[-1] + 1) if consecutive else places
