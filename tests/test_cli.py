@@ -454,6 +454,15 @@ def test_info_shows_the_machine_and_the_models(
 # As a process.
 
 
+@pytest.mark.parametrize("given", [None, "3"])
+def test_a_command_leaves_half_of_the_processors_to_others_unless_told_otherwise(given):
+    code = "import os, cvae_lib.__main__; print(os.environ['OMP_NUM_THREADS'])"
+    unset = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    told = unset | ({"OMP_NUM_THREADS": given} if given else {})
+    out = subprocess.check_output([sys.executable, "-c", code], env=told, text=True)
+    assert out.strip() == (given or str(max(1, (os.cpu_count() or 1) // 2)))
+
+
 def start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "cvae_lib", *arguments],

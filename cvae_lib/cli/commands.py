@@ -58,8 +58,7 @@ def train(
     """Train a model: one for any text, or a shipped one as its recipe says.
 
     A checkpoint is written after each epoch and on Ctrl-C; the same command goes on from it.
-    Options replace a recipe's settings. For several GPUs or machines write "accelerate launch -m
-    cvae_lib" in place of "python -m cvae_lib".
+    For several GPUs write "accelerate launch -m cvae_lib" in place of "python -m cvae_lib".
     """
     for option in TEXT if name != "text" else ():
         if "COMMANDLINE" in str(context.get_parameter_source(option)):
@@ -221,15 +220,13 @@ def coco(
     """Prepare the photos of a COCO folder for training, once, and count what is in it."""
     from cvae_lib.data import coco_images, download_coco
 
-    bar = sys.stderr.isatty()
     if download is not None:
-        folder = download_coco(download, root, progress=bar)
+        folder = download_coco(download, root, progress=sys.stderr.isatty())
         echo(f"{download} is in {folder}: photos in {download}, captions in annotations.")
         return
-    found = coco_images(split, size, root, progress=bar)
+    found = coco_images(split, size, root, progress=sys.stderr.isatty())
     echo(found.source)
-    rows = [(name, f"{count:,}") for name, count in found.report.items()]
-    table(f"{split} at {size} × {size}", ("", ""), rows)
+    table(f"{split} at {size} × {size}", ("", ""), [(k, f"{n:,}") for k, n in found.report.items()])
 
 
 @about_data.command(epilog=examples("data scenes"))

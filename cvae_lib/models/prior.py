@@ -25,8 +25,7 @@ class Prior(nn.Module):
         self.register_buffer("weight", torch.full(shape, 1 / components))
         self.register_buffer("mean", torch.zeros(*shape, latent_dim))
         self.register_buffer("scale", torch.eye(latent_dim).repeat(*shape, 1, 1))
-        text = torch.zeros(latent_dim, text_dim)
-        self.register_buffer("text", text, persistent=text_dim > 0)
+        self.register_buffer("text", torch.zeros(latent_dim, text_dim), persistent=text_dim > 0)
 
     @property
     def fitted(self) -> bool:
