@@ -179,7 +179,7 @@ def main(names: list[str]) -> None:
     commit = arms.library_commit()
     for name in names or list(RECIPES):
         recipe = recipe_of(name)
-        train, valid, test = (recipe.kind.data(split) for split in ("train", "valid", "test"))
+        train, valid, test = (recipe.data(split) for split in ("train", "valid", "test"))
         model, history = train_recipe(
             name,
             train,

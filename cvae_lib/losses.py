@@ -53,14 +53,23 @@ def optimal_logvar(x: Tensor, mean: Tensor) -> Tensor:
     return overall_mean(error).clamp_min(SMALLEST_VARIANCE).log()
 
 
-def gaussian_kl(mu: Tensor, logvar: Tensor, per_unit: bool = False) -> Tensor:
-    """KL(N(μ, σ²) ‖ N(0, I)): (B, D) → (B,) nats, or before the sum over units (B, D).
+def gaussian_kl(
+    mu: Tensor,
+    logvar: Tensor,
+    prior_mu: Tensor | float = 0.0,
+    prior_logvar: Tensor | float = 0.0,
+    per_unit: bool = False,
+) -> Tensor:
+    """KL(N(μ, σ²) ‖ prior): (B, D) → (B,) nats, or before the sum over units (B, D).
+
+    The prior is N(0, I) or another Gaussian, of ``prior_mu`` and ``prior_logvar``.
 
     Source: Kingma & Welling 2014, appendix B.
     """
     same_shape(mu, logvar, ("mu", "logvar"))
-    mu, logvar = _single(mu), _single(logvar)
-    kl = 0.5 * (logvar.exp() + mu.square() - 1 - logvar)
+    distance, narrower = _single(mu) - prior_mu, _single(logvar) - prior_logvar
+    precision = torch.exp(-torch.as_tensor(prior_logvar, device=mu.device))
+    kl = 0.5 * (narrower.exp() + distance.square() * precision - 1 - narrower)
     return kl if per_unit else kl.sum(1)
 
 
@@ -99,15 +108,16 @@ def elbo(
 
     Returns:
         "loss" = nll + β·kl, which is −ELBO for β = 1; "nll", −log p(x | z, c); "kl", of q(z | x, c)
-        from N(0, I); while an "optimal-sigma" model trains also its pixels' mean "squared_error".
+        from the prior; while an "optimal-sigma" model trains also its pixels' mean "squared_error".
 
-    Source: Kingma & Welling 2014, eq. 10; Sohn et al. 2015, eq. 5 with prior N(0, I).
+    Source: Kingma & Welling 2014, eq. 10; Sohn et al. 2015, eq. 5.
     """
     if model.likelihood == "binarised":
         x = binarise(x, generator)
+    condition, prior = _given(model, condition)
     mu, logvar = model.encode(x, condition)
     logits = model.decode_logits(reparameterize(mu, logvar, generator), condition)
-    nll, kl = model.nll(x, logits), gaussian_kl(mu, logvar)
+    nll, kl = model.nll(x, logits), gaussian_kl(mu, logvar, *prior)
     terms = {"loss": nll + beta * kl, "nll": nll, "kl": kl}
     if model.likelihood == "optimal-sigma" and model.training:
         terms["squared_error"] = (x - torch.sigmoid(logits)).square().flatten(1).mean(1).detach()
@@ -125,12 +135,13 @@ def log_weights(
     samples = whole_number("samples", samples, at_least=1)
     if model.likelihood == "binarised":
         x = binarise(x, generator)
+    condition, prior = _given(model, condition)
     mu, logvar = model.encode(x, condition)
     rows = []
     for _ in range(samples):
         z = reparameterize(mu, logvar, generator)
         nll = model.nll(x, model.decode_logits(z, condition))
-        rows.append(gaussian_log_prob(z) - gaussian_log_prob(z, mu, logvar) - nll)
+        rows.append(gaussian_log_prob(z, *prior) - gaussian_log_prob(z, mu, logvar) - nll)
     return torch.stack(rows)
 
 
@@ -145,6 +156,15 @@ def active_units(mu: Tensor, threshold: float = 0.01) -> int:
     if mu.ndim != 2 or len(mu) < 2:
         raise ValueError(f"mu must be (N, D) of at least 2 examples, got {tuple(mu.shape)}")
     return int((mu.var(dim=0) > threshold).sum())
+
+
+def _given(model: Any, condition: Any) -> tuple[Any, tuple[Tensor | float, Tensor | float]]:
+    """The condition as encoder and decoder take it, and the prior's mean and log variance for it.
+
+    Only a model that reads words tells both, by ``given``; else z ~ N(0, I).
+    """
+    given = getattr(model, "given", None)
+    return given(condition) if given else (condition, (0.0, 0.0))
 
 
 def _single(x: Tensor) -> Tensor:

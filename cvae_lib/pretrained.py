@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,11 @@ def load(
     if encoder is None and isinstance(model, models.TextConditionalVAE):
         raise CheckpointError(f"{name} does not say which text encoder it was trained with")
     return model, encoder, None
+
+
+def conditions(model: Any, encoder: TextEncoder, texts: Sequence[str]) -> torch.Tensor:
+    """What a text model takes for texts: a vector of each (N, D), or of each word (N, L, D)."""
+    return encoder.words(texts) if model.condition.reads_words else encoder(texts)
 
 
 def text_encoder(name: str, dim: int = 512, device: str | torch.device = "cpu") -> TextEncoder:

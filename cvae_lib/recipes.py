@@ -21,6 +21,7 @@ from cvae_lib.encoders import HashingTextEncoder
 from cvae_lib.files import user_path
 from cvae_lib.latent import fit_prior, fit_text_prior
 from cvae_lib.losses import elbo
+from cvae_lib.models.flow import flow_matching
 from cvae_lib.models.judges import judge_objective, scene_judge_objective, truth_set
 from cvae_lib.pretrained import build, text_encoder
 from cvae_lib.train import History, Objective, fit
@@ -35,9 +36,13 @@ def scene_set(
     encoder: TextEncoder | None = None,
     size: int = 64,
     unseen: bool = False,
+    words: bool = False,
 ) -> CaptionedSet:
-    """Scenes; if ``unseen``, or to test on, half of combinations that no text model has met."""
-    draw = partial(scenes, size=size, encoder=encoder or HashingTextEncoder())
+    """Scenes; if ``unseen``, or to test on, half of combinations that no text model has met.
+
+    With ``words``, a caption is a vector for each word, not one for all.
+    """
+    draw = partial(scenes, size=size, encoder=encoder or HashingTextEncoder(), words=words)
     count = count or SCENES[split]
     if not (unseen or split == "test"):
         return draw(split, count)
@@ -83,6 +88,7 @@ class Recipe:
     architecture: dict[str, Any]  # its class and the arguments of that
     config: TrainConfig
     encoder: str | None = None  # of its texts
+    flow: TrainConfig | None = None  # how the flow is trained from which it draws in the end
     prior_width: float | None = None  # of a prior fitted in the end: benchmarks/prior_width.py
 
     @property
@@ -90,11 +96,22 @@ class Recipe:
         """What its class is trained and measured on."""
         return KINDS[self.architecture["class"]]
 
+    def data(self, split: str, count: int | None = None) -> Any:
+        """Its images of "train", "valid" or "test", their texts as its model takes them."""
+        if self.encoder is None:
+            return self.kind.data(split, count)
+        words = self.architecture["conditioning"] == "attend"
+        return self.kind.data(split, count, encoder=text_encoder(self.encoder), words=words)
 
-RECIPES = {
-    name: Recipe(**{**recipe, "config": TrainConfig(**recipe["config"])})
-    for name, recipe in json.loads(Path(__file__).with_suffix(".json").read_text("utf-8")).items()
-}
+
+def _recipe(told: dict[str, Any]) -> Recipe:
+    for key in told.keys() & {"config", "flow"}:
+        told[key] = TrainConfig(**told[key])
+    return Recipe(**told)
+
+
+_TOLD = json.loads(Path(__file__).with_suffix(".json").read_text("utf-8"))
+RECIPES = {name: _recipe(told) for name, told in _TOLD.items()}
 
 
 def recipe_of(name: str) -> Recipe:
@@ -138,14 +155,35 @@ def train_recipe(
     facts = about_encoder(text_encoder(recipe.encoder)) if recipe.encoder else {}
     options |= {"checkpoint": checkpoint, "about": facts | (about or {})}
     history = fit(model, train_set, valid_set, config, objective=recipe.kind.objective, **options)
-    if recipe.prior_width and not model.prior.fitted:
+    if (recipe.prior_width or recipe.flow) and not model.prior.fitted:
         together = Processes(next(model.parameters()).device)
-        if together.main:
-            (fit_text_prior if recipe.encoder else fit_prior)(model, train_set, recipe.prior_width)
+        if recipe.flow:
             if checkpoint is not None:
-                path = user_path(checkpoint)
-                tensors, metadata = read_tensors(path)
-                fitted = {f"model.prior.{k}": v for k, v in model.prior.state_dict().items()}
-                write_tensors(path, tensors | fitted, metadata)
+                options["checkpoint"] = Path(checkpoint).with_suffix(".flow.safetensors")
+            fit_flow_prior(model, train_set, valid_set, recipe.flow, **options)
+        elif recipe.prior_width and together.main:
+            (fit_text_prior if recipe.encoder else fit_prior)(model, train_set, recipe.prior_width)
+        if together.main and checkpoint is not None:
+            path = user_path(checkpoint)
+            tensors, metadata = read_tensors(path)
+            fitted = {f"model.prior.{k}": v for k, v in model.prior.state_dict().items()}
+            write_tensors(path, tensors | fitted, metadata)
         together.equalise(model)
     return model, history
+
+
+def fit_flow_prior(
+    model: Any, train_set: Any, valid_set: Any, config: TrainConfig, **options: Any
+) -> History:
+    """Train the flow of a model that reads words, all else of it held still; ``options`` of `fit`.
+
+    Its `FlowPrior` then draws from it. The history's "loss" is the squared error of a coordinate
+    of the velocity.
+    """
+    model.requires_grad_(False)
+    model.prior.velocity.requires_grad_(True)
+    try:
+        return fit(model, train_set, valid_set, config, objective=flow_matching, **options)
+    finally:
+        model.requires_grad_(True)
+        model.prior.velocity.requires_grad_(False)

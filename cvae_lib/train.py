@@ -93,6 +93,8 @@ def _train_epoch(run: Run, bar: tqdm, interrupted: threading.Event) -> None:
                 terms = run.terms(to_unit(images), condition, run.generator, run.beta)
             # DistributedDataParallel averages the gradients of the processes
             (terms["loss"].sum() * (together.count / len(batch))).backward()
+            if config.grad_clip is not None:
+                nn.utils.clip_grad_norm_(run.model.parameters(), config.grad_clip)
             run.optimizer.step()
             run.note(terms)
             now = time.perf_counter()

@@ -107,8 +107,9 @@ def trained(kind: str) -> dict[str, Any]:
     if kind.startswith(("text", "scenes")):
         encoder = HashingTextEncoder()
         size = 16 if kind.startswith("text") else 64
-        train_set = scenes("train", IMAGES // 4, size, encoder=encoder)
-        valid_set = scenes("valid", 100, size, encoder=encoder)
+        told = {"encoder": encoder, "words": kind == "text, attend"}
+        train_set = scenes("train", IMAGES // 4, size, **told)
+        valid_set = scenes("valid", 100, size, **told)
         if kind == "scenes judge":
             train_set, valid_set = truth_set(train_set), truth_set(valid_set)
     else:

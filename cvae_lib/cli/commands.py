@@ -31,7 +31,8 @@ def train(
     context: Context,
     name: str = Argument(
         help="text, or the recipe of a shipped model: fashion-judge, fashion-vae, fashion-concat, "
-        "fashion-additive, fashion-film, fashion-concat-sigma, scenes-judge or scenes-film."
+        "fashion-additive, fashion-film, fashion-concat-sigma, scenes-judge, scenes-film or "
+        "scenes-attend."
     ),
     out: Path | None = Option(None, help="Checkpoint; the default is runs/NAME.safetensors."),
     epochs: int | None = Option(None, help="Passes over the training images."),
@@ -48,7 +49,7 @@ def train(
     split: str = text_option("val2017", help="Which captions_SPLIT.json and folder of it."),
     size: int = text_option(64, help="Pixels along a side: 16, 32, 64, 128 or 256."),
     latent: int = text_option(128, help="Numbers in z."),
-    conditioning: str = text_option("film", help="How text enters: none, concat, add or film."),
+    conditioning: str = text_option("film", help="none, concat, add, film, concat-film or attend."),
     likelihood: str = text_option("bernoulli", help="bernoulli, gaussian or optimal-sigma."),
     width: int = text_option(32, help="Channels of the first stage; the others double them."),
     encoder: str = text_option("hashing", help="Of texts: hashing, semantic or clip."),
@@ -86,7 +87,7 @@ def run(name: str, given: dict[str, Any]) -> None:
     device = device_called(given["device"])
     try:
         if recipe:
-            sets = recipe.kind.data("train", given["images"]), recipe.kind.data("valid")
+            sets = recipe.data("train", given["images"]), recipe.data("valid")
             _, history = train_recipe(name, *sets, device=device, **how)
         else:
             history = train_text(given, device, how)
@@ -116,14 +117,16 @@ def train_text(given: dict[str, Any], device: Any, how: dict[str, Any]) -> Any:
     encoder = text_encoder(given["encoder"], device=device)
     torch.manual_seed(how["config"].seed)
     layers = {key: given[key] for key in ("conditioning", "likelihood", "width")}
-    model = models.TextConditionalVAE(size, given["latent"], encoder.dim, **layers).to(device)
+    words = given["conditioning"] == "attend"
+    dim = encoder.word_dim if words else encoder.dim
+    model = models.TextConditionalVAE(size, given["latent"], dim, **layers).to(device)
     if count is None:
-        where = {"root": given["coco"], "progress": how["progress"]}
+        where = {"root": given["coco"], "progress": how["progress"], "words": words}
         whole = data.coco_captions(given["split"], size, encoder=encoder, **where).first(images)
         kept = len(whole) - max(1, len(whole) // 10)
         sets = whole.first(kept), whole.subset(slice(kept, None))
     else:
-        draw = partial(data.scenes.scenes, size=size, encoder=encoder)
+        draw = partial(data.scenes.scenes, size=size, encoder=encoder, words=words)
         sets = draw("train", count).first(images), draw("valid", max(1, count // 10))
     return fit(model, *sets, about=data.sets.about_encoder(encoder), **how)
 
@@ -139,6 +142,7 @@ def evaluate(
     network, encoder, record = load(model, device_called())
     kind = KINDS[type(network).__name__]
     texts = {"encoder": encoder, "size": network.image_shape[1]} if encoder else {}
+    texts |= {"words": network.condition.reads_words} if encoder else {}
     data = kind.data("test", images, **texts)
     recorded = flat(record["metrics"]) if record else {}
     rows = [(k, v, recorded.get(k, "")) for k, v in flat(kind.measure(network, data)).items()]
@@ -172,7 +176,7 @@ def sample(
     import torch
 
     from cvae_lib import data
-    from cvae_lib.pretrained import load
+    from cvae_lib.pretrained import conditions, load
     from cvae_lib.text import text_to_images, unknown_words
 
     if out.suffix.lower() != ".png":
@@ -183,7 +187,8 @@ def sample(
         images, labels = text_to_images(network, text, n, generator, temperature)
         drawn = ", ".join(data.FASHION_CLASSES[label] for label in labels) + f": {n} of each"
     else:
-        condition = encoder([text]).expand(n, -1) if network.conditional else n
+        told = conditions(network, encoder, [text]).repeat_interleave(n, 0)
+        condition = told if network.conditional else n
         images, drawn = network.sample(condition, generator, temperature)[None], f"{n} pictures"
         if record and (unknown := unknown_words(text, data.scenes.scene_words())):
             words = textwrap.shorten(", ".join(unknown), 200, placeholder=" …")

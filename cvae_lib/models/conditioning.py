@@ -1,7 +1,7 @@
 """How a condition enters a VAE: one module for each way, with an encoder's and a decoder's half.
 
-The condition is labels (B,) or text vectors (B, D). A new way is a class here and a row in
-`CONDITIONINGS`; models of garments and of texts share it.
+The condition is labels (B,), text vectors (B, D), or the `Reading` of words. A new way is a class
+here and a row in `CONDITIONINGS`; models of garments and of texts share it.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from cvae_lib.models.words import CrossAttention, Reading, WordReader
 
 Embed = Callable[..., nn.Module]  # embed(n, bias=True) → a layer: condition → (B, n)
 
@@ -21,6 +23,7 @@ class Sizes(NamedTuple):
     maps: tuple[int, ...]  # channels of the decoder's maps; the first has the encoder's last ones
     appended: int  # numbers that "concat" appends to the features
     appended_latent: int | None = None  # as many coordinates of the condition, to z; None: the same
+    word_dim: int = 0  # numbers of a word's vector, where words are read
 
 
 class Unconditional(nn.Module):
@@ -28,6 +31,7 @@ class Unconditional(nn.Module):
 
     features_width = latent_width = 0  # what is appended to the features, and to z
     has_maps = False  # whether `maps` does anything
+    reads_words = False  # whether the condition is a `Reading` of words
 
     def __init__(self, embed: Embed | None = None, sizes: Sizes | None = None) -> None:
         super().__init__()
@@ -107,7 +111,60 @@ class Film(Unconditional):
         return film(maps, self.to_maps[stage](condition))
 
 
-CONDITIONINGS = {"none": Unconditional, "concat": Concat, "add": Add, "film": Film}
+class ConcatFilm(Film):
+    """`Concat` and `Film` together: one for where things are, one for how they look."""
+
+    def __init__(self, embed: Embed, sizes: Sizes) -> None:
+        super().__init__(embed, sizes)
+        self.concat = Concat(embed, sizes)
+        self.features_width = self.concat.features_width
+        self.latent_width = self.concat.latent_width
+
+    def features(self, features: Tensor, condition: Tensor | None) -> Tensor:
+        return self.concat.features(super().features(features, condition), condition)
+
+    def latent(self, z: Tensor, condition: Tensor | None) -> Tensor:
+        return self.concat.latent(z, condition)
+
+
+class Attend(Unconditional):
+    """Cells of the encoder's last map and of the decoder's first two look at the text's words.
+
+    A `WordReader` reads them; the pooled text is appended to the features, and to z.
+    """
+
+    has_maps = reads_words = True
+
+    def __init__(self, embed: Embed, sizes: Sizes) -> None:
+        super().__init__()
+        self.reader = WordReader(sizes.word_dim)
+        self.features_width = self.latent_width = self.reader.pooled
+        self.to_features = CrossAttention(sizes.maps[0], 4, self.reader.width)
+        self.to_maps = nn.ModuleList(
+            CrossAttention(channels, side, self.reader.width)
+            for channels, side in zip(sizes.maps, (4, 8), strict=False)
+        )
+
+    def features(self, features: Tensor, condition: Any) -> Tensor:
+        reading: Reading = condition
+        maps = self.to_features(features.unflatten(1, (-1, 4, 4)), reading)
+        return torch.cat([maps.flatten(1), reading.pooled], dim=1)
+
+    def latent(self, z: Tensor, condition: Any) -> Tensor:
+        return torch.cat([z, condition.pooled], dim=1)
+
+    def maps(self, maps: Tensor, condition: Any, stage: int) -> Tensor:
+        return self.to_maps[stage](maps, condition) if stage < len(self.to_maps) else maps
+
+
+CONDITIONINGS = {
+    "none": Unconditional,
+    "concat": Concat,
+    "add": Add,
+    "film": Film,
+    "concat-film": ConcatFilm,
+    "attend": Attend,
+}
 
 
 def film(features: Tensor, scale_and_shift: Tensor) -> Tensor:

@@ -3,7 +3,17 @@
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
+
+
+def scaled_noise(
+    count: int, dim: int, like: Tensor, generator: Generator | None, temperature: float
+) -> Tensor:
+    """``temperature`` · ε, ε ~ N(0, I): (count, dim), of the type and on the device of ``like``."""
+    if not 0 <= temperature < math.inf:
+        raise ValueError(f"temperature must be at least 0 and finite, got {temperature}")
+    noise = torch.randn(count, dim, generator=generator, device=like.device, dtype=like.dtype)
+    return temperature * noise
 
 
 class Prior(nn.Module):
@@ -37,7 +47,7 @@ class Prior(nn.Module):
         self,
         count: int,
         condition: Tensor | None,
-        generator: torch.Generator | None = None,
+        generator: Generator | None = None,
         temperature: float = 1.0,
         fitted: bool = True,
     ) -> Tensor:
@@ -45,15 +55,11 @@ class Prior(nn.Module):
 
         ``temperature`` scales the noise around the means; ``fitted=False`` draws from N(0, I).
         """
-        if not 0 <= temperature < math.inf:
-            raise ValueError(f"temperature must be at least 0 and finite, got {temperature}")
         classes, components, dim = self.mean.shape
-        device, dtype = self.mean.device, self.mean.dtype
-        noise = torch.randn(count, dim, generator=generator, device=device, dtype=dtype)
-        noise = temperature * noise
+        noise = scaled_noise(count, dim, self.mean, generator, temperature)
         if not fitted:
             return noise
-        which = torch.zeros(count, dtype=torch.long, device=device)
+        which = torch.zeros(count, dtype=torch.long, device=noise.device)
         if classes > 1 and condition is not None:
             which = condition
         place = which * components

@@ -10,10 +10,12 @@ from torch import Tensor, nn
 from cvae_lib.checks import as_tensor, check_finite, one_of, whole_number
 from cvae_lib.losses import Likelihood
 from cvae_lib.models.base import BaseVAE
-from cvae_lib.models.conditioning import CONDITIONINGS, Sizes
+from cvae_lib.models.conditioning import CONDITIONINGS, Attend, Sizes
+from cvae_lib.models.flow import FlowPrior
 from cvae_lib.models.prior import Prior
+from cvae_lib.models.words import HEADS, Reading
 
-Conditioning = Literal["none", "concat", "add", "film"]
+Conditioning = Literal["none", "concat", "add", "film", "concat-film", "attend"]
 
 
 class TextConditionalVAE(BaseVAE):
@@ -59,13 +61,17 @@ class TextConditionalVAE(BaseVAE):
         self.width = whole_number("width", width, at_least=2)
         if self.width % 2:
             raise ValueError(f"width must be even, got {width}")
+        if conditioning == "attend" and self.width % HEADS:
+            raise ValueError(f"width must be a multiple of {HEADS} for 'attend', got {width}")
         self.text_features = whole_number("text_features", text_features, at_least=1)
         self.normalise_text = bool(normalise_text)
 
         channels = [self.width * 2**stage for stage in range(stages)]
         flat = channels[-1] * 4 * 4
         up = [*reversed(channels), self.width // 2]
-        sizes = Sizes(flat, self.latent_dim, tuple(up), self.text_features, self.text_dim)
+        sizes = Sizes(
+            flat, self.latent_dim, tuple(up), self.text_features, self.text_dim, self.text_dim
+        )
         self.encoder = nn.Sequential(*(_down(*pair) for pair in pairwise([3, *channels])))
         self.encoder.append(nn.Flatten())
         self.condition = CONDITIONINGS[conditioning](partial(nn.Linear, self.text_dim), sizes)
@@ -74,7 +80,9 @@ class TextConditionalVAE(BaseVAE):
         self.decoder_input = nn.Linear(self.latent_dim + self.condition.latent_width, flat)
         self.decoder = nn.ModuleList(_up(*pair) for pair in pairwise(up))
         self.to_rgb = nn.Conv2d(up[-1], 3, 3, padding=1)
-        self.prior = Prior(self.latent_dim, 1, self.prior_components, self.text_dim)
+        self.prior: Any = Prior(self.latent_dim, 1, self.prior_components, self.text_dim)
+        if isinstance(self.condition, Attend):
+            self.prior = FlowPrior(self.latent_dim, self.condition.reader)
 
     @classmethod
     def article(cls, image_size: int = 128, latent_dim: int = 512) -> "TextConditionalVAE":
@@ -93,19 +101,33 @@ class TextConditionalVAE(BaseVAE):
         return self.to_rgb(maps).float()
 
     def prepare(self, condition: Any, batch: int | None = None) -> Tensor | None:
-        """Text vectors as the layers get them, (B, text_dim); None for a model without text."""
-        if not self.conditional:
-            return None
+        """Text vectors as the layers get them, (B, text_dim); None for a model without text.
+
+        A model that reads words gets them as (B, L, text_dim), padded with zeros; for it this is a
+        `Reading`, which passes as it is.
+        """
+        if not self.conditional or isinstance(condition, Reading):
+            return condition if self.conditional else None
         text = as_tensor(condition, "text vectors must be a tensor or an array")
-        fits = text.is_floating_point() and text.shape[1:] == (self.text_dim,)
+        words = isinstance(self.condition, Attend)
+        fits = text.is_floating_point() and text.shape[1 + words :] == (self.text_dim,)
         if not fits or batch not in (None, len(text)):
+            want = f"({batch or 'B'}, {'L, ' * words}{self.text_dim})"
             raise ValueError(
-                f"text vectors must be float ({batch or 'B'}, {self.text_dim}), got {text.dtype} "
+                f"text vectors must be float {want}, got {text.dtype} "
                 f"{tuple(text.shape)}: use the text encoder that the model was trained with"
             )
         check_finite(text, "number of a text vector")
         text = text.to(self.mu_head.weight)
-        return F.layer_norm(text, (self.text_dim,)) if self.normalise_text else text
+        text = F.layer_norm(text, (self.text_dim,)) if self.normalise_text else text
+        return self.condition.reader(text) if isinstance(self.condition, Attend) else text
+
+    def given(self, condition: Any) -> tuple[Any, tuple[Tensor | float, Tensor | float]]:
+        """The condition, its words read once for a whole step, and the prior's moments for it."""
+        if not isinstance(self.condition, Attend):
+            return condition, (0.0, 0.0)
+        reading = self.prepare(condition)
+        return reading, self.prior.moments(reading)
 
 
 def _down(channels_in: int, channels_out: int) -> nn.Sequential:
