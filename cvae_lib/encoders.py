@@ -70,7 +70,7 @@ class _Averaging:
     def ragged(self, texts: Sequence[str]) -> Words:
         """The same, not padded: as sets keep the words of many texts."""
         pieces = [[*chain.from_iterable(sentences)] for sentences in self._cut(texts)]
-        tokens = self._tokens([*chain.from_iterable(pieces)])
+        tokens = self._tokens([*chain.from_iterable(pieces)]) if pieces else []
         starts = np.cumsum([0, *map(len, tokens)])[np.cumsum([0, *map(len, pieces)])]
         if (table := self.table) is None:
             none = np.empty((0, self.word_dim), np.float16)
@@ -133,9 +133,7 @@ class HashingTextEncoder(_Averaging):
 
     def _tokens(self, pieces: list[str]) -> list[np.ndarray]:
         words = [self._words(piece) for piece in pieces]
-        if not (alone := [[word] for word in chain.from_iterable(words)]):
-            return []
-        hashed = self._hasher.transform(alone)  # a number a word
+        hashed = self._hasher.transform([[word] for word in chain.from_iterable(words)])
         ids = hashed.indices + self.dim * (hashed.data < 0)
         return np.split(ids, np.cumsum([*map(len, words)])[:-1])
 
