@@ -31,7 +31,7 @@ Captured = pytest.CaptureFixture[str]
 TINY = ["--epochs", "1", "--images", "1000", "--batch-size", "100", "--device", "cpu"]
 TEXT = ["train", "text", "--size", "16", "--latent", "8", "--width", "4", "--epochs", "1"]
 TEXT += ["--batch-size", "32", "--device", "cpu"]
-SLOW = ("fashion-judge", "scenes-judge", "scenes-film")
+SLOW = ("fashion-judge", "scenes-judge", "scenes-film", "scenes-attend")
 
 
 @pytest.fixture(autouse=True)
@@ -49,13 +49,14 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "sigma": ["train", "fashion-concat-sigma", *TINY],
         "text": [*TEXT, "--scenes", "100"],
         "no text": [*TEXT, "--scenes", "40", "--conditioning", "none"],
+        "words": [*TEXT, "--scenes", "40", "--conditioning", "attend", "--encoder", "semantic"],
     }
     made = {name: str(folder / f"{name}.safetensors") for name in (*commands, *SLOW)}
     for name, command in commands.items():
         assert main([*command, "--out", made[name]]) == 0
     for name in SLOW:  # to validate on the command line
         config = replace(RECIPES[name].config, epochs=1, batch_size=20)
-        sets = (RECIPES[name].kind.data(*split) for split in (("train", 40), ("valid", 10)))
+        sets = (RECIPES[name].data(*split) for split in (("train", 40), ("valid", 10)))
         recipes.train_recipe(name, *sets, config=config, checkpoint=made[name])
     return made
 
@@ -218,7 +219,11 @@ def test_mistakes_of_sample_are_one_line(
 
 
 @pytest.mark.parametrize(
-    "name", ["scenes-film", "fashion-concat", "{scenes-film}", "{text}", "{no text}"]
+    "name",
+    [
+        *("scenes-film", "scenes-attend", "fashion-concat", "{scenes-film}", "{scenes-attend}"),
+        *("{text}", "{no text}", "{words}"),
+    ],
 )
 def test_shipped_models_and_checkpoints_are_sampled_alike(
     name: str, checkpoints: dict[str, str], tmp_path: Path, capsys: Captured
@@ -378,13 +383,16 @@ def test_a_text_model_is_not_sampled_with_another_encoder(
         ("fashion-judge", ["accuracy"]),
         ("scenes-judge", ["colour", "all"]),
         ("scenes-film", ["ssim", "one_all, fitted prior", "frechet, standard prior"]),
+        ("scenes-attend", ["ssim", "one_all, fitted prior", "frechet, standard prior"]),
         ("text", ["ssim", "one_all, standard prior"]),
+        ("words", ["ssim", "one_all, standard prior"]),
     ],
 )
 def test_shipped_models_and_checkpoints_are_measured_alike(
     name: str, metrics: list[str], checkpoints: dict[str, str], capsys: Captured
 ) -> None:
-    shipped = {"text": checkpoints["text"], "sigma": "fashion-concat-sigma"}.get(name, name)
+    own = {"sigma": "fashion-concat-sigma", "text": checkpoints["text"]}
+    shipped = (own | {"words": checkpoints["words"]}).get(name, name)
     for model in {checkpoints[name], shipped}:
         assert main(["evaluate", model, "--images", "20"]) == 0
         out = capsys.readouterr().out
