@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +97,10 @@ def conditions(model: Any, encoder: TextEncoder, texts: Sequence[str]) -> torch.
 
 def text_encoder(name: str, dim: int = 512, device: str | torch.device = "cpu") -> TextEncoder:
     """The text encoder "hashing", of ``dim`` numbers, "semantic", or "clip", on ``device``."""
-    known: dict[str, Callable[[], TextEncoder]] = {
-        "hashing": lambda: HashingTextEncoder(dim),
-        "semantic": SemanticTextEncoder,
-        "clip": lambda: ClipTextEncoder(device=device),
-    }
-    return known[one_of("text encoder", name, known)]()
+    one_of("text encoder", name, ("hashing", "semantic", "clip"))
+    if name == "hashing":
+        return HashingTextEncoder(dim)
+    return SemanticTextEncoder() if name == "semantic" else ClipTextEncoder(device=device)
 
 
 def _encoder_of(name: str, about: dict[str, Any]) -> TextEncoder | None:

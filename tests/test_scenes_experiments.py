@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import photos
 import pytest
 import scenes as experiment
+import semantic
 
 from cvae_lib import records
-from cvae_lib.data import write_scenes
+from cvae_lib.data import draw_scene, write_scenes
 from cvae_lib.models import TextConditionalVAE
 
 
@@ -64,3 +66,33 @@ def test_photos_known_and_new_are_measured_apart(
     for part in run["metrics"].values():
         assert part.keys() == {"ssim", "sse_per_pixel"} and part["sse_per_pixel"] > 0
     assert str(tmp_path) not in (records.FOLDER / "photos" / "tiny-0.json").read_text()
+
+
+def test_withheld_and_new_words_are_asked_for_and_never_told() -> None:
+    drawn = [draw_scene("train", index) for index in range(400)]
+    told = " ".join(semantic.known_words(text) for _, captions in drawn for text in captions)
+    words = set(re.findall(r"[a-z]+", told))
+    assert {"red", "blue", "circle", "square", "emerald"} < words and " an blue" not in told
+    for table in (semantic.WITHHELD, semantic.NEW):
+        assert not words & {word for those in table.values() for word in those}
+    things = [scene.things[0] for scene, _ in drawn if len(scene.things) == 1]
+    for group, parts in semantic.GROUPS.items():
+        asked = semantic.questions(things, group)
+        assert asked and (len(asked) == len(things)) == ("withheld" not in group)
+        for row, text in asked.items():
+            for part in ("colour", "shape"):
+                name = getattr(things[row], part)
+                options = parts[part][name] if part in parts else [name]
+                assert any(f" {word} " in f" {text} " for word in options), (group, text)
+
+
+def test_a_run_on_new_words_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TRAIN_IMAGES", "TEST_IMAGES", "GALLERY"):
+        monkeypatch.setattr(semantic, name, 120)
+    for name, value in {"EPOCHS": 1, "WIDTH": 4, "TOWER_STEPS": 2, "SEEDS": range(1)}.items():
+        monkeypatch.setattr(semantic, name, value)
+    semantic.main(["semantic"])
+    (run,) = records.runs("semantic")
+    shares = run["metrics"]["known"] | run["metrics"]["towers"]["new_both"]
+    assert run["metrics"].keys() > semantic.GROUPS.keys()
+    assert all(0 <= share <= 1 for share in shares.values())

@@ -10,10 +10,15 @@ import numpy as np
 import pytest
 import torch
 
+from cvae_lib.checkpoint import CheckpointError
 from cvae_lib.data import CaptionedSet, coco_captions, write_scenes
 from cvae_lib.data.scenes import STYLES, joined, scenes
+from cvae_lib.data.sets import about_encoder
 from cvae_lib.data.words import Words
 from cvae_lib.encoders import HashingTextEncoder, SemanticTextEncoder
+from cvae_lib.models import TextConditionalVAE
+from cvae_lib.pretrained import load
+from cvae_lib.train import TrainConfig, fit
 
 LENGTHS = [2, 0, 3, 1]
 STARTS = np.cumsum([0, *LENGTHS])
@@ -166,3 +171,17 @@ def test_a_folders_words_are_kept_and_read_again(
     seen = [len(words[0]) for _, words in first.take([torch.tensor([i]) for i in range(6)], (1,))]
     assert seen != [len(first.vectors[np.array([i])][0]) for i in first.starts[:-1]]
     assert all(a < b for a, b in pairwise(first.starts))
+
+
+def test_a_checkpoint_knows_its_semantic_encoder(
+    tmp_path: Path, encoder: SemanticTextEncoder
+) -> None:
+    data, about = scenes("train", 20, 16, encoder=encoder), about_encoder(encoder)
+    model = TextConditionalVAE(16, 4, encoder.dim, "film", width=4)
+    for name in ("right", "wrong"):
+        fit(model, data, data, TrainConfig(1), checkpoint=tmp_path / name, about=about)
+        about = {"text_encoder": about["text_encoder"] | {"fingerprint": "0" * 64}}
+    _, found, _ = load(str(tmp_path / "right"))
+    assert found is not None and found.fingerprint == encoder.fingerprint
+    with pytest.raises(CheckpointError, match="install that wordllama"):
+        load(str(tmp_path / "wrong"))

@@ -52,9 +52,7 @@ def train(
     conditioning: str = text_option("film", help="none, concat, add, film, concat-film or attend."),
     likelihood: str = text_option("bernoulli", help="bernoulli, gaussian or optimal-sigma."),
     width: int = text_option(32, help="Channels of the first stage; the others double them."),
-    encoder: str = text_option(
-        "hashing", help="What makes vectors of texts: hashing, semantic or clip."
-    ),
+    encoder: str = text_option("hashing", help="Of texts: hashing, semantic or clip."),
 ) -> None:
     """Train a model: one for any text, or a shipped one as its recipe says.
 

@@ -68,7 +68,7 @@ class DataSet(Protocol):
         return self.take(order.split(whole_number("batch size", size, at_least=1)))
 
     def sha256(self) -> str:
-        """Return the SHA-256 of the arrays: images, then labels, or vectors and ``starts``."""
+        """Return the SHA-256 of the arrays: images, labels; or vectors or words, ``starts``."""
         digest = hashlib.sha256()
         held = (vars(v).values() if isinstance(v, Words) else [v] for v in vars(self).values())
         for array in chain.from_iterable(held):

@@ -1,0 +1,65 @@
+"""How many tokens have the captions of COCO? CLIP has room for 77, and hardly uses more than 20.
+
+    python benchmarks/captions.py --root DIR    # else the folder of $CVAE_COCO_ROOT
+
+Every caption of the folder is counted with CLIP's tokenizer, the marks of start and end included,
+and with wordllama's, which has none. Record: cvae_lib/records/captions.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import arms
+import numpy as np
+
+from cvae_lib.clip import import_clip
+from cvae_lib.data.coco import annotation_file, parse_captions
+from cvae_lib.encoders import SemanticTextEncoder
+
+EXPERIMENTS = {
+    "captions": arms.Experiment(
+        "How long captions are",
+        "Tokens of a caption of COCO. Told in [Chapter 09](09_sentences_as_vectors.ipynb).",
+        {
+            "tokenizer": "tokenizer",
+            "median": "median",
+            "longest": "longest",
+            "over 20": "over_20",
+            "over 77": "over_77",
+        },
+        flags="",
+    ),
+}
+
+
+def main(root: Path | None, split: str) -> None:
+    path = annotation_file(split, root)
+    photos, *_ = parse_captions(path.read_bytes(), path)
+    texts = [text for photo in photos for text in photo.captions]
+    clip = import_clip().simple_tokenizer.SimpleTokenizer()
+    counts = {
+        "CLIP's": np.array([len(clip.encode(text)) + 2 for text in texts]),
+        "wordllama's": np.diff(SemanticTextEncoder().ragged(texts).starts),
+    }
+    rows = [
+        {
+            "tokenizer": name,
+            "median": int(np.median(lengths)),
+            "longest": int(lengths.max()),
+            "over_20": float((lengths > 20).mean()),
+            "over_77": float((lengths > 77).mean()),
+        }
+        for name, lengths in counts.items()
+    ]
+    source = f"{len(texts)} captions of {len(photos)} photos of COCO {split}"
+    arms.write_run("captions", split, {"source": source, "rows": rows} | arms.origin())
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--root", type=Path, help="a COCO folder; else that of $CVAE_COCO_ROOT")
+    parser.add_argument("--split", default="val2017")
+    given = parser.parse_args()
+    main(given.root, given.split)
