@@ -180,6 +180,30 @@ def test_train_and_publish_round_trip(
     assert json.loads((tmp_path / f"{name}.json").read_text()) == record(name) == written
 
 
+def test_a_recipe_with_a_flow_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    recipe, path = RECIPES["scenes-attend"], tmp_path / "attend.safetensors"
+    sets = recipe.data("train", 24), recipe.data("valid", 8)
+    config = replace(recipe.config, epochs=1, batch_size=12)
+
+    def train() -> Any:
+        return train_recipe("scenes-attend", *sets, config=config, checkpoint=path)[0]
+
+    def stop(row: dict[str, float]) -> None:
+        if flowing := path.with_suffix(".flow.safetensors").exists():
+            raise KeyboardInterrupt(flowing)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_recipe("scenes-attend", *sets, config=config, checkpoint=path, on_epoch=stop)
+    assert not load_checkpoint(path).prior.fitted
+    model, again = train(), train()
+    assert model.prior.fitted and not any(
+        p.requires_grad for p in model.prior.velocity.parameters()
+    )
+    for name, value in load_checkpoint(path).state_dict().items():
+        assert torch.equal(value, model.state_dict()[name]), name
+        assert torch.equal(value, again.state_dict()[name]), name
+
+
 def test_a_fitted_prior_is_what_sample_uses() -> None:
     model, labels = load_pretrained("fashion-concat-sigma"), torch.arange(10)
 
