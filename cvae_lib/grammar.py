@@ -14,9 +14,9 @@ LETTER = r"[^\W_]"  # a letter or digit of any script: "red_dress.png" holds a d
 # A hyphened word is what its last part says: "a bag-like thing" holds no bag.
 APART = rf"(?!{LETTER}|-(?!and\b|or\b){LETTER})"
 
-# The words as tokens of one letter: what counts (N), pairs (Q), adjectives (A),
-# and by `words` of garments.json D(eterminers), C(onjunctions), P(repositions), V: what leads to a
-# predicate, R: what may stand before an adjective; S is a count behind ("bags x2"), X another word.
+# The words as tokens of one letter: what counts (N, T: a and an), pairs (Q), adjectives (A), a
+# count behind ("bags x2": S), and by `words` of garments.json D(eterminers), C(onjunctions),
+# P(repositions), V: what leads to a predicate, R: what may stand before an adjective; X: other.
 _ADJECTIVES: dict[str, dict[str, Any]] = TABLE["adjectives"]
 _NAMES = dict.fromkeys(TABLE["ignored"]) | {
     word: name for name, about in _ADJECTIVES.items() for word in about["words"]
@@ -36,11 +36,12 @@ _TOKEN = re.compile(
     "|".join(
         f"(?P<{kind}>{pattern})"
         for kind, pattern in {
-            "S": rf"[x×*] ?\d+{APART}|\( ?\d+ ?\)|: ?\d+(?= ?(?:[,;.]|$))",
+            "S": rf"[x×*] ?\d+{APART}|\( ?(?:\d+|{_CHAIN}) ?\)"
+            rf"|: ?(?:\d+|{_CHAIN})(?= ?(?:[,;.]|$))",
             "X": rf"{_any_of(TABLE['not_adjectives'])}{APART}|[$€£#] ?\d+|\d+[.)](?= )"
             rf"|(?:an?|size|number|no\.) \d+{APART}",
-            "N": rf"(?P<number>{_CHAIN}(?:(?:(?<=hundred) and)?[ -]{_CHAIN})*|{_LARGE}"
-            rf"|-?\d+(?:[.,⁄/]\d+)*(?:-\d+)?(?: ?[x×])?){APART}(?: \(\d+\))?"
+            "N": rf"(?P<number>{_CHAIN}(?:(?:(?<=hundred) and|(?<=thousand) and)?[ -]{_CHAIN})*"
+            rf"|{_LARGE}|-?\d+(?:[.,⁄/]\d+)*(?:-\d+)?(?: ?[x×])?){APART}(?: \(\d+\))?"
             rf"(?: of(?: {_OWNERS})?{APART})?",
             "Q": rf"pairs?(?: of)?{APART}",
             "A": rf"(?P<adjective>{_ADJECTIVE})(?:[ -]{_any_of(TABLE['after_adjectives'])})?"
@@ -51,10 +52,8 @@ _TOKEN = re.compile(
 )
 # Of the tokens behind a garment: "that is very dark", "in black"; ", dark and long" up to an end.
 _PREDICATE = re.compile(
-    "S?[^A-Z]*(?:C?(?=[RDN]*V)[VRDN]+((?:A[RCV,]*)+)|[RDN]*((?:A[RC,]*)+)(?![A-OQ-UW-Z]))"
+    "S?[^A-Z]*(?:C?(?=[RDNT]*V)[VRDNT]+((?:A[RCV,]*)+)|[RDN]*((?:A[RC,]*)+)(?![A-OQ-UW-Z]))"
 )
-
-
 Tokens = list[tuple[str, str]]  # (kind, word)
 
 
@@ -63,18 +62,20 @@ def split(gap: str, last: bool) -> tuple[Tokens, Tokens]:
     tokens = []
     for m in _TOKEN.finditer(gap):
         word = m["number"] or m["adjective"] or m[0]
-        other = "R" if word.endswith("ly") else "X" if word[0].isalnum() else ","
+        other = "R" if word.endswith("ly") else "D" if word.endswith("'s") else "X"
+        other = other if word[0].isalnum() else ","
         kind = _KINDS.get(word, other) if m.lastgroup == "W" else str(m.lastgroup)
+        kind = "T" if word in ("a", "an") else kind
         tokens.append((kind, word))
     kinds = "".join(kind for kind, _ in tokens)
     at = len(kinds) if last else max(kinds.rfind(kind) for kind in ".PSV") + 1
     if kinds.startswith("("):  # "bags (dark)", "bags—dark—"
         at = max(at, kinds.find(")") + 1, kinds.find("(", 1) + 1)
-    if (article := max(kinds.rfind("D", at), kinds.rfind("N", at))) >= 0:
-        at = article
+    if (article := max(kinds.rfind(kind, at) for kind in "DNT")) >= 0:
+        at = len(kinds[:article].rstrip("DNT"))  # "two men's shirts"
     elif kinds[at - 1 : at] == "V":  # "shirts that are dark, bright trousers"
         at = max(at, kinds.rfind("C", at) + 1, kinds.rfind(",", at) + 1)
-    if re.search(r"C,?$|X,$", kinds):  # "dark glasses and bags", "dark glasses, bags"
+    if re.search("C,?$|[XN],$", kinds):  # "dark glasses and bags", "bags 2, boots"
         at = len(kinds)
     return tokens[:at], tokens[at:]
 
@@ -84,8 +85,9 @@ def read(
 ) -> tuple[int | None, tuple[str, ...], tuple[str, ...]]:
     """Count, adjectives and ignored words of a garment of the class ``name``, written ``noun``."""
     kinds = "".join(kind for kind, _ in behind)
-    numbers = [word for kind, word in before if kind == "N"]
-    numbers += [re.sub(r"\D", "", word) for kind, word in behind[:1] if kind == "S"]
+    numbers = [word for kind, word in before if kind in "NT"]
+    if re.match("S|N([,.]|$)", kinds):
+        numbers.append(behind[0][1].strip("x×*:() "))
     many = noun.endswith("s") and not noun.endswith("ss")
     pairs = [word for kind, word in before if kind == "Q"]
     if pairs and not numbers:
@@ -108,8 +110,26 @@ def _number(words: str) -> int:
     digits = re.fullmatch(r"(?:\d+-)?0*(\d{1,3})(?: ?[x×])?", words)
     number = int(digits[1]) if digits else TABLE["numbers"].get(spoken, 0)
     if not 1 <= number <= MAX_COUNT:
-        raise ValueError(f"cannot draw {words[:40]!r} of a garment: want 1 to {MAX_COUNT}, or none")
+        wanted = f"a whole number from 1 to {MAX_COUNT}, or none"
+        raise ValueError(f"cannot draw {words[:40]!r} of a garment: want {wanted}")
     return number
+
+
+def offered(adjective: str, garment: str) -> bool:
+    """Whether pictures of a class can be drawn so."""
+    about = _ADJECTIVES[adjective]
+    able = TABLE["shares"][about["attribute"]][about["side"]]
+    return garment in able and garment not in about["not_for"]
+
+
+def shares(garment: str, adjectives: Iterable[str]) -> dict[str, float]:
+    """By attribute, the share of a class's pictures that should measure less than those asked for.
+
+    They are the measured ones of garments.json (benchmarks/adjectives.py).
+    """
+    asked = [_ADJECTIVES[name] for name in adjectives]
+    able = TABLE["shares"]
+    return {one["attribute"]: able[one["attribute"]][one["side"]][garment] for one in asked}
 
 
 def _sorted_out(garment: str, words: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -117,20 +137,17 @@ def _sorted_out(garment: str, words: list[str]) -> tuple[tuple[str, ...], tuple[
 
     Of contradictions all are ignored ("black and white"); "dark grey" is dark.
     """
-    plain = [JOINT.sub(" ", word) for word in words]
-    able = {
-        word: name
-        for word in plain
-        if (name := _NAMES[word]) and garment not in _ADJECTIVES[name]["not_for"]
-    }
-    sides: dict[str, set[int]] = {}
-    for name in able.values():
-        sides.setdefault(_ADJECTIVES[name]["attribute"], set()).add(_ADJECTIVES[name]["side"])
-    kept = {}
-    for word, name in able.items():
-        others = sides[_ADJECTIVES[name]["attribute"]]
-        if not {-1, 1} <= others and (_ADJECTIVES[name]["side"] or others == {0}):
-            kept[name] = word
-    dropped = {w for w, n in able.items() if n not in kept and _ADJECTIVES[n]["side"]}
-    lost = [word for word in plain if word not in able or word in dropped]
-    return tuple(kept), tuple(dict.fromkeys(lost))
+    plain = dict.fromkeys(JOINT.sub(" ", word) for word in words)
+    able = {word: name for word in plain if (name := _NAMES[word]) and offered(name, garment)}
+    asked = {word: _ADJECTIVES[name] for word, name in able.items()}
+    sides: dict[str, set[str]] = {}
+    for about in asked.values():
+        sides.setdefault(about["attribute"], set()).add(about["side"])
+    both = {name for name, of_name in sides.items() if {"low", "high"} <= of_name}
+    lost = [word for word in plain if word not in asked or asked[word]["attribute"] in both]
+    kept = [
+        able[word]
+        for word, about in asked.items()
+        if word not in lost and (about["side"] != "middle" or len(sides[about["attribute"]]) == 1)
+    ]
+    return tuple(dict.fromkeys(kept)), tuple(lost)
