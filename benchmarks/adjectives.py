@@ -10,6 +10,10 @@ without an adjective; a grey one lies in their middle half. --choose draws with 
 runs, and takes for each class the first of `SHARES` at which 0.93 are right and the judge agrees at
 most 0.03 less often than without an adjective; if there is none, the one that keeps most of the
 margins to 0.9 and 0.05; if none keeps both, the adjective is not offered for the class.
+
+With the seeds 1 to 3 wide dresses lost 0.051 of their agreement and grey shirts 0.056. So wide
+dresses go to 0.8 in place of the chosen 0.85, grey shirts are not offered, and the arms with
+either were measured anew, once, with the seeds 4 to 6.
 No picture of the data is looked at. Records: cvae_lib/records/adjectives.
 """
 
@@ -33,13 +37,14 @@ from cvae_lib.pretrained import load_pretrained
 
 MODEL = "fashion-concat-sigma"
 COUNT, CHOICE_COUNT = 600, 1500  # pictures of a class
-SEEDS, CHOICE_SEED = range(1, 4), 101
+CHOICE_SEED = 101
 SHARES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.05)  # of a class's pictures beyond what is asked for
 ARMS: dict[str, tuple[str, ...]] = {
     "none": (),
     **{name: (name,) for name in ("dark", "grey", "bright", "narrow", "wide")},
     **{f"{a}-{b}": (a, b) for a in ("dark", "bright") for b in ("narrow", "wide")},
 }
+SEEDS = {arm: range(4, 7) if {"grey", "wide"} & {*ARMS[arm]} else range(1, 4) for arm in ARMS}
 
 EXPERIMENTS = {
     "adjectives": arms.Experiment(
@@ -152,7 +157,7 @@ def main() -> None:
         for name, of_name in sides.items():
             print(json.dumps({name: {side: choose(name, side) for side in of_name}}, indent=1))
         return
-    seeds = dict.fromkeys(given.arms, SEEDS)
+    seeds = {arm: SEEDS[arm] for arm in given.arms}
     arms.run_missing(arms.seed_by_seed("adjectives", seeds), run, given.again)
 
 
