@@ -36,7 +36,7 @@ _TOKEN = re.compile(
     "|".join(
         f"(?P<{kind}>{pattern})"
         for kind, pattern in {
-            "S": rf"[x×*] ?\d+{APART}|\( ?(?:\d+|{_CHAIN}) ?\)"
+            "S": rf"(?<!\*)[x×*] ?\d+(?!\*){APART}|\( ?(?:\d+|{_CHAIN}) ?\)"
             rf"|: ?(?:\d+|{_CHAIN})(?= ?(?:[,;.]|$))",
             "X": rf"{_any_of(TABLE['not_adjectives'])}{APART}|[$€£#] ?\d+|\d+[.)](?= )"
             rf"|(?:an?|size|number|no\.) \d+{APART}",
@@ -57,14 +57,16 @@ _PREDICATE = re.compile(
 Tokens = list[tuple[str, str]]  # (kind, word)
 
 
-def split(gap: str, last: bool) -> tuple[Tokens, Tokens]:
-    """The tokens between two garments: those of the first, and those of the second one's phrase."""
-    tokens = []
+def split(gap: str, first: bool, last: bool) -> tuple[Tokens, Tokens]:
+    """The tokens between two garments: those of the one, and those of the other one's phrase."""
+    tokens: Tokens = []
     for m in _TOKEN.finditer(gap):
         word = m["number"] or m["adjective"] or m[0]
         other = "R" if word.endswith("ly") else "D" if word.endswith("'s") else "X"
         other = other if word[0].isalnum() else ","
         kind = _KINDS.get(word, other) if m.lastgroup == "W" else str(m.lastgroup)
+        if kind == "S":
+            word, kind = word.strip("x×*:() "), "N" if first or tokens else "S"
         kind = "T" if word in ("a", "an") else kind
         tokens.append((kind, word))
     kinds = "".join(kind for kind, _ in tokens)
@@ -87,7 +89,7 @@ def read(
     kinds = "".join(kind for kind, _ in behind)
     numbers = [word for kind, word in before if kind in "NT"]
     if re.match("S|N([,.]|$)", kinds):
-        numbers.append(behind[0][1].strip("x×*:() "))
+        numbers.append(behind[0][1])
     many = noun.endswith("s") and not noun.endswith("ss")
     pairs = [word for kind, word in before if kind == "Q"]
     if pairs and not numbers:
@@ -138,16 +140,12 @@ def _sorted_out(garment: str, words: list[str]) -> tuple[tuple[str, ...], tuple[
     Of contradictions all are ignored ("black and white"); "dark grey" is dark.
     """
     plain = dict.fromkeys(JOINT.sub(" ", word) for word in words)
-    able = {word: name for word in plain if (name := _NAMES[word]) and offered(name, garment)}
-    asked = {word: _ADJECTIVES[name] for word, name in able.items()}
-    sides: dict[str, set[str]] = {}
-    for about in asked.values():
-        sides.setdefault(about["attribute"], set()).add(about["side"])
-    both = {name for name, of_name in sides.items() if {"low", "high"} <= of_name}
-    lost = [word for word in plain if word not in asked or asked[word]["attribute"] in both]
-    kept = [
-        able[word]
-        for word, about in asked.items()
-        if word not in lost and (about["side"] != "middle" or len(sides[about["attribute"]]) == 1)
-    ]
-    return tuple(dict.fromkeys(kept)), tuple(lost)
+    names = {word: name for word in plain if (name := _NAMES[word])}
+    able = {word: _ADJECTIVES[name] for word, name in names.items() if offered(name, garment)}
+    sides = {(about["attribute"], about["side"]) for about in able.values()}
+    low, high = ({name for name, side in sides if side == end} for end in ("low", "high"))
+    middle = {w: _ADJECTIVES[n] for w, n in names.items() if _ADJECTIVES[n]["side"] == "middle"}
+    shades = [word for word, about in middle.items() if about["attribute"] in low | high]
+    lost = [w for w in plain if w not in able or able[w]["attribute"] in low & high]
+    kept = [name for word, name in names.items() if word not in (*lost, *shades)]
+    return tuple(dict.fromkeys(kept)), tuple(word for word in lost if word not in shades)

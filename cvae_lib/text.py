@@ -107,7 +107,10 @@ def garments_from_text(text: str) -> list[Garment]:
         raise ValueError(f"no garment word in {quoted!r}; known words include: {main}")
     ends = [0, *(match.end() for _, match in found)]
     starts = [*(match.start() for _, match in found), len(plain)]
-    gaps = [grammar.split(plain[a:b], b == len(plain)) for a, b in zip(ends, starts, strict=True)]
+    gaps = [
+        grammar.split(plain[a:b], a == 0, b == len(plain))
+        for a, b in zip(ends, starts, strict=True)
+    ]
     return [
         Garment(label, *grammar.read(list(SYNONYMS)[label], match[0], before, behind))
         for (label, match), (_, before), (behind, _) in zip(found, gaps, gaps[1:], strict=False)
