@@ -53,7 +53,13 @@ ASKED = {
     "unseen_several": "two or three, one in a colour or two in a place never seen so",
 }
 SCORES = ("colour", "shape", "position", "count", "all")
-PRIORS = {"standard_prior": "$\\mathcal N(0, I)$", "fitted_prior": "fitted, given the text"}
+PRIORS = {
+    "scenes-film": {
+        "standard_prior": "$\\mathcal N(0, I)$",
+        "fitted_prior": "fitted, given the text",
+    },
+    "scenes-attend": {"standard_prior": "its Gaussian", "fitted_prior": "its flow"},
+}
 
 Metrics = dict[str, Any]
 Table = tuple[str, list[tuple[dict[str, Any], Metrics]], Columns]
@@ -83,10 +89,11 @@ def tables(shipped: dict[str, Metrics], address: str) -> list[Table]:
     scenes = [row for row in named if "scenes" in row[0]["model"]]
     asked = [
         (
-            {"$z$ from": title, "the text asks for": what},
-            {score: scenes[0][1][prior][f"{group}_{score}"] for score in SCORES},
+            {"model": f"`{name}`", "$z$ from": title, "the text asks for": what},
+            {score: measured[name][prior][f"{group}_{score}"] for score in SCORES},
         )
-        for prior, title in PRIORS.items()
+        for name, priors in PRIORS.items()
+        for prior, title in priors.items()
         for group, what in ASKED.items()
     ]
     garments_right = 100 * measured["fashion-judge"]["accuracy"]
@@ -116,13 +123,13 @@ def tables(shipped: dict[str, Metrics], address: str) -> list[Table]:
         ),
         (
             f"The judge of scenes reads {scenes_right:.1f} % of {painted:,} painted scenes without "
-            "a mistake, half of them of combinations that the models never see. `scenes-film` "
-            "rebuilds the other half (SSE of a pixel over its three channels):",
+            "a mistake, half of them of combinations that the models never see. These rebuild "
+            "the other half (SSE of a pixel over its three channels):",
             scenes,
             SCENE_REBUILT,
         ),
         (
-            "And pictures that `scenes-film` draws from captions, as the judge reads them: the "
+            "And pictures that they draw from captions, as the judge reads them: the "
             "shares of asked colours, shapes and places that are there, of pictures with as many "
             "things as asked, and of those in which all of it is right:",
             asked,

@@ -1,25 +1,25 @@
-"""Prompts to Fashion-MNIST labels and on to pictures; texts to sentences and words."""
+"""Prompts to garments, their counts and adjectives, and to pictures; texts to sentences, words."""
 
-import json
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
+from cvae_lib import grammar
 from cvae_lib.checks import whole_number
+from cvae_lib.grammar import APART, JOINT, LETTER, TABLE
 
 MAX_TEXT = 10_000  # characters of one prompt
 
 # Lower-case singulars (plural-only words as they are) by class, in label order. A hyphen or space
 # stands for hyphen, space or nothing. The head of an English compound comes last: compounds whose
 # first word is another garment are listed under their head, so that a shirt dress is a dress.
-_TABLE = json.loads(Path(__file__).with_name("garments.json").read_text("utf-8"))
-SYNONYMS: dict[str, list[str]] = _TABLE["classes"]
+SYNONYMS: dict[str, list[str]] = TABLE["classes"]
 _WORDS = {word: label for label, words in enumerate(SYNONYMS.values()) for word in words}
 
 
@@ -32,70 +32,129 @@ def _forms(phrase: str) -> tuple[str, str]:
 
 # By form its label, None where it only looks like a garment ("top hat"); then by what spellings
 # share. Known words come last: "over coat", which the pattern needs, leads to "overcoat".
-_PHRASES = [*_TABLE["not_garments"], *_TABLE["written_as_two"], *_WORDS]
+_PHRASES = [*TABLE["not_garments"], *TABLE["written_as_two"], *_WORDS]
 _FORMS = {form: _WORDS.get(phrase) for phrase in _PHRASES for form in _forms(phrase)}
-_JOINT = re.compile("[ -]")
-_LABELS = {_JOINT.sub("", form): label for form, label in _FORMS.items()}
-_LETTER = r"[^\W_]"  # a letter or digit of any script: "red_dress.png" holds a dress
+_LABELS = {JOINT.sub("", form): label for form, label in _FORMS.items()}
 # Longest phrase first; no unbounded repeat, so it runs in linear time. "can't" holds no t-shirt.
 _PATTERN = re.compile(
-    rf"(?<!{_LETTER})(?<!{_LETTER}')(?:"
-    + "|".join(_JOINT.sub("[ -]?", form) for form in sorted(_FORMS, key=len, reverse=True))
-    + rf")(?!{_LETTER})"
+    rf"(?<!{LETTER})(?<!{LETTER}')(?:"
+    + "|".join(JOINT.sub("[ -]?", form) for form in sorted(_FORMS, key=len, reverse=True))
+    + rf"){APART}"
 )
 
-# Typography to ASCII: quotes, minus, a zero-width space, emoji variants; dashes, soft hyphens and
-# joiners by their category. A lone accent or vowel sign is a letter.
-_CHARACTERS = str.maketrans("‘’ʼ−\u200b", 3 * "'" + "- ", "".join(map(chr, range(0xFE00, 0xFE10))))
-_CATEGORIES = {"Pd": "-", "Cf": "", "Mn": "x", "Mc": "x"}
+# Typography to ASCII: quotes, minus, hyphens, a zero-width space, emoji variants; dashes but —,
+# soft hyphens and joiners by their category. A lone accent or vowel sign is a letter.
+_CHARACTERS = str.maketrans(
+    "‘’ʼ−\u2010\u2011\u200b", 3 * "'" + "--- ", "".join(map(chr, range(0xFE00, 0xFE10)))
+)
+_CATEGORIES = {"Pd": " ", "Cf": "", "Me": "", "Mn": "x", "Mc": "x"}
 
 
 def _plain(text: str) -> str:
     """Compatibility forms (full-width letters, ligatures) unfolded, lower case, single spaces."""
     folded = unicodedata.normalize("NFKC", text).casefold().translate(_CHARACTERS)
-    plain = (_CATEGORIES.get(unicodedata.category(char), char) for char in folded)
+    plain = (
+        char if char in "-—" else _CATEGORIES.get(unicodedata.category(char), char)
+        for char in folded
+    )
     return " ".join("".join(plain).split())
+
+
+@dataclass(frozen=True)
+class Garment:
+    """What a text asks for: "two dark red hoodies" -> Garment(2, 2, ("dark",), ("red",)).
+
+    ``count`` is None where the text leaves it open; ``adjectives`` are names of garments.json;
+    ``ignored`` are words that these pictures cannot obey: colours, sizes, contradictions.
+    """
+
+    label: int
+    count: int | None = None
+    adjectives: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join([*self.adjectives, list(SYNONYMS)[self.label]])
+
+
+def ignored_words(garments: Iterable[Garment]) -> list[str]:
+    """What no picture can obey, each word once; to be told beside the pictures."""
+    return list(dict.fromkeys(word for garment in garments for word in garment.ignored))
+
+
+def garments_from_text(text: str) -> list[Garment]:
+    """The garments of a text in its order, each with its count and adjectives.
+
+    A noun has the number and the adjectives before it, back to an article, number, preposition or
+    verb, and those of a simple predicate behind ("a bag that is dark", "a coat, dark and long"):
+    the bags of "two dark shirts and bags" are as many and as they like. Words are those of
+    garments.json. "A pair of boots" is one picture, "a pair of bags" two. Without a number a
+    singular counts 1, a plural None. Negation is not understood: "no dress" is a dress.
+
+    Raises ValueError for a text without a garment, one over `MAX_TEXT` characters, and a number
+    of garments that is not a whole one from 1 to `grammar.MAX_COUNT`.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"text is {type(text).__name__} {text!r:.60}; want a str")
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"text has {len(text)} characters; want at most {MAX_TEXT}")
+    plain = _plain(text)
+    forms = ((_LABELS[JOINT.sub("", m[0])], m) for m in _PATTERN.finditer(plain))
+    found = [(label, match) for label, match in forms if label is not None]
+    if not found:
+        quoted = text if len(text) <= 50 else f"{text[:50]}..."
+        main = ", ".join(sorted(words[0] for words in SYNONYMS.values()))
+        raise ValueError(f"no garment word in {quoted!r}; known words include: {main}")
+    ends = [0, *(match.end() for _, match in found)]
+    starts = [*(match.start() for _, match in found), len(plain)]
+    gaps = [
+        grammar.split(plain[a:b], a == 0, b == len(plain))
+        for a, b in zip(ends, starts, strict=True)
+    ]
+    return [
+        Garment(label, *grammar.read(list(SYNONYMS)[label], match[0], before, behind))
+        for (label, match), (_, before), (behind, _) in zip(found, gaps, gaps[1:], strict=False)
+    ]
 
 
 def labels_from_text(text: str) -> list[int]:
     """The Fashion-MNIST labels (0..9) of a text's garments: "two hoodies and a bag" -> [2, 8].
 
     One for each mention, in their order. Case, plurals, and hyphen, space or nothing ("T-shirt",
-    "t shirt", "tshirts") make no difference. Numbers and negation are not understood: "no dress"
-    is a dress. Raises ValueError for a text without a garment, or over MAX_TEXT characters.
+    "t shirt", "tshirts") make no difference. Raises what `garments_from_text` does.
     """
-    if not isinstance(text, str):
-        raise TypeError(f"text is {type(text).__name__} {text!r:.60}; want a str")
-    if len(text) > MAX_TEXT:
-        raise ValueError(f"text has {len(text)} characters; want at most {MAX_TEXT}")
-    found = (_LABELS[_JOINT.sub("", match[0])] for match in _PATTERN.finditer(_plain(text)))
-    labels = [label for label in found if label is not None]
-    if not labels:
-        quoted = text if len(text) <= 50 else f"{text[:50]}..."
-        main = ", ".join(sorted(words[0] for words in SYNONYMS.values()))
-        raise ValueError(f"no garment word in {quoted!r}; known words include: {main}")
-    return labels
+    return [garment.label for garment in garments_from_text(text)]
 
 
 def text_to_images(
     model: Any, text: str, n: int = 4, generator: Generator | None = None, temperature: float = 1.0
-) -> tuple[Tensor, list[int]]:
-    """Draw ``n`` pictures of each of the M garments that a text mentions, in their order.
+) -> tuple[list[Tensor], list[Garment]]:
+    """Draw the M garments of a text in their order, as many as it says and as it says they look.
 
-    ``model`` is a conditional one of `cvae_lib.models`, in eval mode, with ``generator`` on its
-    device. ``temperature``, at least 0, scales the noise: 0 draws only the means of the class's
-    prior. Returns images (M, n, 1, 28, 28) in [0, 1] and the M labels.
+    Args:
+        model: a conditional one of `cvae_lib.models.garments`, in eval mode.
+        n: pictures of each garment whose number the text leaves open ("dark hoodies").
+        generator: of the noise, on the model's device.
+        temperature: scales the noise, at least 0: 0 draws only the means of the prior.
 
-    Raises what `labels_from_text` does; ValueError also for a model that takes no label.
+    Returns for each garment its images (count, 1, 28, 28) in [0, 1], and the M garments. How far
+    from the usual an adjective leads was measured for the shipped fashion-concat-sigma.
+
+    Raises what `garments_from_text` does; ValueError also for a model that takes no label.
     """
     n = whole_number("n", n, at_least=1)
     if not getattr(model, "conditional", False):
         name = type(model).__name__
         raise ValueError(f"{name} takes no label; want a conditional model such as fashion-concat")
-    labels = labels_from_text(text)
-    condition = torch.tensor(labels).repeat_interleave(n)
-    images = model.sample(condition, generator=generator, temperature=temperature)
-    return images.unflatten(0, (len(labels), n)), labels
+    garments, images = garments_from_text(text), []
+    for garment in garments:
+        label, count = garment.label, n if garment.count is None else garment.count
+        noise = {"generator": generator, "temperature": temperature}
+        if shares := grammar.shares(list(SYNONYMS)[label], garment.adjectives):
+            images.append(model.sample_given(label, shares, count, **noise))
+        else:
+            images.append(model.sample(torch.full((count,), label), **noise))
+    return images, garments
 
 
 def has_word(text: str) -> bool:

@@ -10,11 +10,12 @@ import ipywidgets
 import torch
 from IPython.display import HTML
 from matplotlib.figure import Figure
+from torch.nn.utils.rnn import pad_sequence
 
 from cvae_lib.plots import plot_grid
-from cvae_lib.text import SYNONYMS, text_to_images
+from cvae_lib.text import ignored_words, text_to_images
 
-MAX_ROWS = COLUMNS = 6  # mentions that `prompt_box` draws at once, pictures of each
+MAX_ROWS = COLUMNS = 6  # garments that `prompt_box` draws at once, pictures where no number is told
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> HTML:
@@ -65,10 +66,11 @@ def explore(draw: Callable[..., Figure | None], **controls: ipywidgets.Widget) -
     return ipywidgets.VBox([*controls.values(), picture])
 
 
-def prompt_box(model: Any, text: str = "a pair of black ankle boots") -> ipywidgets.VBox:
+def prompt_box(model: Any, text: str = "black ankle boots and a wide bag") -> ipywidgets.VBox:
     """Return a text field that draws a row of each garment it names, or says that it knows none.
 
-    The same text and seed give the same pictures, by a conditional ``model``.
+    A line says what was drawn, and which words were ignored. The same text and seed give the same
+    pictures, by a conditional ``model``.
     """
     wide = {"width": "100%", "max_width": "32rem"}
     field = ipywidgets.Text(text, description="Text", layout=wide)
@@ -78,15 +80,18 @@ def prompt_box(model: Any, text: str = "a pair of black ankle boots") -> ipywidg
     def draw(text: str, seed: int) -> Figure | None:
         generator = torch.Generator(next(model.parameters()).device).manual_seed(seed)
         try:
-            images, labels = text_to_images(model, text, COLUMNS, generator)
+            rows, garments = text_to_images(model, text, COLUMNS, generator)
         except ValueError as error:
             said.value = str(error)
             return None
-        names = [list(SYNONYMS)[label] for label in labels[:MAX_ROWS]]
-        more = f" (the first {MAX_ROWS} of {len(labels)} garments)"
-        said.value = f"drawn: {', '.join(names)}" + more * (len(labels) > MAX_ROWS)
-        pictures = images[:MAX_ROWS].flatten(0, 1)
-        return plot_grid(pictures, columns=COLUMNS, row_titles=names, scale=0.9)
+        kinds = [str(garment) for garment in garments[:MAX_ROWS]]
+        drawn = ", ".join(f"{len(row)} {kind}" for row, kind in zip(rows, kinds, strict=False))
+        more = f" (the first {MAX_ROWS} of {len(rows)} garments)" * (len(rows) > MAX_ROWS)
+        ignored = ", ".join(ignored_words(garments))
+        said.value = f"drawn: {drawn}{more}" + f"; ignored: {ignored}" * bool(ignored)
+        images = pad_sequence(rows[:MAX_ROWS], batch_first=True, padding_value=1.0)  # white
+        columns = images.shape[1]
+        return plot_grid(images.flatten(0, 1), columns=columns, row_titles=kinds, scale=0.9)
 
     box = explore(draw, text=field, seed=slider)
     box.children = [field, slider, said, box.children[-1]]

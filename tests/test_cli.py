@@ -31,7 +31,7 @@ Captured = pytest.CaptureFixture[str]
 TINY = ["--epochs", "1", "--images", "1000", "--batch-size", "100", "--device", "cpu"]
 TEXT = ["train", "text", "--size", "16", "--latent", "8", "--width", "4", "--epochs", "1"]
 TEXT += ["--batch-size", "32", "--device", "cpu"]
-SLOW = ("fashion-judge", "scenes-judge", "scenes-film")
+SLOW = ("fashion-judge", "scenes-judge", "scenes-film", "scenes-attend")
 
 
 @pytest.fixture(autouse=True)
@@ -49,13 +49,14 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "sigma": ["train", "fashion-concat-sigma", *TINY],
         "text": [*TEXT, "--scenes", "100"],
         "no text": [*TEXT, "--scenes", "40", "--conditioning", "none"],
+        "words": [*TEXT, "--scenes", "40", "--conditioning", "attend", "--encoder", "semantic"],
     }
     made = {name: str(folder / f"{name}.safetensors") for name in (*commands, *SLOW)}
     for name, command in commands.items():
         assert main([*command, "--out", made[name]]) == 0
     for name in SLOW:  # to validate on the command line
         config = replace(RECIPES[name].config, epochs=1, batch_size=20)
-        sets = (RECIPES[name].kind.data(*split) for split in (("train", 40), ("valid", 10)))
+        sets = (RECIPES[name].data(*split) for split in (("train", 40), ("valid", 10)))
         recipes.train_recipe(name, *sets, config=config, checkpoint=made[name])
     return made
 
@@ -148,10 +149,11 @@ def test_sample_writes_a_row_for_each_garment(
 ) -> None:
     trained = checkpoints["sigma"]
     out = tmp_path / "new folder" / "picture.png"
-    text = "two hoodies and a handbag"
+    text = "two dark hoodies and red handbags"
     assert main(["sample", text, "--out", str(out), "--model", trained, "--n", "3"]) == 0
-    said = capsys.readouterr().out
-    assert text in said and "Pullover, Bag" in said and "3 of each" in said
+    said, told = capsys.readouterr()
+    assert f"“{text}” → 2 dark Pullover, 3 Bag in " in said
+    assert told == "cvae: ignored red: these garments cannot be drawn so\n"
     image = Image.open(out)
     assert image.format == "PNG" and image.mode == "RGB"
     assert image.size == (4 * (3 * 29 + 1), 4 * (2 * 29 + 1))  # width, height
@@ -159,8 +161,9 @@ def test_sample_writes_a_row_for_each_garment(
     assert (pixels.reshape(59, 4, 88, 4) == pixels[::4, None, ::4, None]).all()  # nearest, 4 times
     generator = torch.Generator().manual_seed(0)
     expected, _ = text_to_images(load_checkpoint(trained), text, 3, generator)
-    drawn = torch.tensor(pixels[::4, ::4])[30:58, 59:87]  # second row, third picture
-    assert torch.equal(drawn, expected[1, 2, 0].mul(255).round().byte())
+    small = torch.tensor(pixels[::4, ::4])
+    assert torch.equal(small[30:58, 59:87], expected[1][2, 0].mul(255).round().byte())
+    assert (small[1:29, 59:87] == 255).all()  # no third hoodie
 
 
 def test_sample_depends_on_seed_and_temperature(
@@ -218,7 +221,11 @@ def test_mistakes_of_sample_are_one_line(
 
 
 @pytest.mark.parametrize(
-    "name", ["scenes-film", "fashion-concat", "{scenes-film}", "{text}", "{no text}"]
+    "name",
+    [
+        *("scenes-film", "scenes-attend", "fashion-concat", "{scenes-film}", "{scenes-attend}"),
+        *("{text}", "{no text}", "{words}"),
+    ],
 )
 def test_shipped_models_and_checkpoints_are_sampled_alike(
     name: str, checkpoints: dict[str, str], tmp_path: Path, capsys: Captured
@@ -378,13 +385,16 @@ def test_a_text_model_is_not_sampled_with_another_encoder(
         ("fashion-judge", ["accuracy"]),
         ("scenes-judge", ["colour", "all"]),
         ("scenes-film", ["ssim", "one_all, fitted prior", "frechet, standard prior"]),
+        ("scenes-attend", ["ssim", "one_all, fitted prior", "frechet, standard prior"]),
         ("text", ["ssim", "one_all, standard prior"]),
+        ("words", ["ssim", "one_all, standard prior"]),
     ],
 )
 def test_shipped_models_and_checkpoints_are_measured_alike(
     name: str, metrics: list[str], checkpoints: dict[str, str], capsys: Captured
 ) -> None:
-    shipped = {"text": checkpoints["text"], "sigma": "fashion-concat-sigma"}.get(name, name)
+    own = {"sigma": "fashion-concat-sigma", "text": checkpoints["text"]}
+    shipped = (own | {"words": checkpoints["words"]}).get(name, name)
     for model in {checkpoints[name], shipped}:
         assert main(["evaluate", model, "--images", "20"]) == 0
         out = capsys.readouterr().out

@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "distributed": set(),
     "encoders": {"checks", "clip", "data", "files", "text"},
     "files": set(),
+    "grammar": set(),
     "latent": {"checks", "data", "losses", "models"},
     "losses": {"checks", "distributed"},
     "evaluation": {"checks", "data", "losses", "metrics", "models", "pretrained"},
@@ -47,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "records": set(),
     "run": {"checkpoint", "config", "data", "distributed"},
     "scale": set(),
-    "text": {"checks"},
+    "text": {"checks", "grammar"},
     "train": {"checkpoint", "checks", "config", "data", "files", "losses", "run"},
     "widgets": {"plots", "text"},
 }

@@ -65,7 +65,9 @@ def test_what_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         write_results.page()
 
 
-@pytest.mark.parametrize("name", ["conditioning", "photos", "scenes", "busy"])
+@pytest.mark.parametrize(
+    "name", ["adjectives", "conditioning", "photos", "scenes", "busy", "sentences"]
+)
 def test_every_arm_is_described(name: str) -> None:
     script = pytest.importorskip(name)
     assert script.EXPERIMENTS[name].arms.keys() == script.ARMS.keys()

@@ -1,6 +1,8 @@
-"""From a text to pictures: a row for each mention, drawn by whatever model it is given."""
+"""From a text to pictures: as many and as dark as it says, by whatever model it is given."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +10,9 @@ import torch
 from torch import Tensor
 
 from cvae_lib.models import VAE, ConcatConditionalVAE, FashionJudge
-from cvae_lib.text import text_to_images
+from cvae_lib.text import ignored_words, text_to_images
 
-TEXT = "two hoodies and a handbag"
+TEXT = "two dark hoodies and handbags"
 
 
 class Painter:
@@ -18,11 +20,20 @@ class Painter:
 
     conditional = True
 
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
     def sample(
         self, condition: Tensor, generator: torch.Generator | None, temperature: float
     ) -> Tensor:
-        self.asked = generator, temperature
+        self.asked.append((generator, temperature))
         return (condition / 10).view(-1, 1, 1, 1).expand(-1, 1, 28, 28)
+
+    def sample_given(
+        self, label: int, shares: dict[str, float], count: int, **noise: Any
+    ) -> Tensor:
+        self.asked.append(set(shares))
+        return self.sample(torch.full((count,), label), **noise)
 
 
 @pytest.fixture(scope="module")
@@ -31,34 +42,41 @@ def model() -> ConcatConditionalVAE:
     return ConcatConditionalVAE(16).eval()
 
 
-def test_every_row_is_its_mention(generator: torch.Generator) -> None:
+def test_every_row_is_its_garment(generator: torch.Generator) -> None:
     painter = Painter()
-    images, labels = text_to_images(painter, "a bag, boots and another bag", 3, generator, 0.5)
-    assert labels == [8, 9, 8]
-    assert images.shape == (3, 3, 1, 28, 28)
-    for row, label in zip(images, labels, strict=True):
-        assert torch.equal(row, torch.full_like(row, label / 10))
-    assert painter.asked == (generator, 0.5)
+    text = "a bag, boots and two dark, wide red bags"
+    images, garments = text_to_images(painter, text, 3, generator, 0.5)
+    assert [(str(g), g.count) for g in garments] == [
+        ("Bag", 1), ("Ankle boot", None), ("dark wide Bag", 2)
+    ]  # fmt: skip
+    assert [len(row) for row in images] == [1, 3, 2]
+    for row, garment in zip(images, garments, strict=True):
+        assert torch.equal(row, torch.full((len(row), 1, 28, 28), garment.label / 10))
+    how = (generator, 0.5)
+    assert painter.asked == [how, how, {"brightness", "width"}, how]
+    assert ignored_words(garments) == ["red"]
 
 
 def test_a_real_model_draws_grey_values(model: ConcatConditionalVAE) -> None:
-    images, labels = text_to_images(model, TEXT)
-    assert labels == [2, 8] and images.shape == (2, 4, 1, 28, 28)
-    assert images.min() >= 0 and images.max() <= 1 and not images.requires_grad
+    images, _ = text_to_images(model, "dark hoodies and a handbag")
+    assert [row.shape for row in images] == [(4, 1, 28, 28), (1, 1, 28, 28)]
+    for row in images:
+        assert row.min() >= 0 and row.max() <= 1 and not row.requires_grad
 
 
 def test_one_seed_one_picture(model: ConcatConditionalVAE) -> None:
     def draw(seed: int, temperature: float = 1.0) -> Tensor:
-        return text_to_images(model, TEXT, 2, torch.Generator().manual_seed(seed), temperature)[0]
+        noise = torch.Generator().manual_seed(seed)
+        return torch.cat(text_to_images(model, TEXT, 2, noise, temperature)[0])
 
     first, cold = draw(1), draw(1, temperature=0)
     assert torch.equal(first, draw(1)) and not torch.equal(first, draw(2))
-    assert not torch.equal(first[0, 0], first[0, 1])  # the pictures of a row differ
-    torch.testing.assert_close(cold[:, 0], cold[:, 1], atol=1e-6, rtol=0)  # for want of noise
+    assert not torch.equal(first[0], first[1])  # the pictures of a row differ
+    torch.testing.assert_close(cold[0], cold[1], atol=1e-6, rtol=0)  # for want of noise
 
 
 def test_n_is_a_whole_number_from_one(model: ConcatConditionalVAE) -> None:
-    assert text_to_images(model, TEXT, np.int64(4))[0].shape[1] == 4
+    assert len(text_to_images(model, TEXT, np.int64(4))[0][1]) == 4
     with pytest.raises(TypeError, match=r"n must be a whole number, got 2\.5"):
         text_to_images(model, TEXT, 2.5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="n must be at least 1, got 0"):

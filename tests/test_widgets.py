@@ -61,20 +61,22 @@ def test_a_table_shows_markup_as_text() -> None:
 
 def test_the_box_draws_its_text_a_row_for_each_garment() -> None:
     field, _, said, picture = box_of("two hoodies and a handbag")
-    assert bytes(picture.value).startswith(b"\x89PNG") and said.value == "drawn: Pullover, Bag"
+    assert bytes(picture.value).startswith(b"\x89PNG") and said.value == "drawn: 2 Pullover, 1 Bag"
     two = height_of(picture)
     field.value = "a boot, a bag, a dress, a shirt"
     assert height_of(picture) > 1.8 * two
     field.value = "boot " * 50
     assert f"the first {MAX_ROWS} of 50" in said.value
     assert height_of(picture) < 3.5 * two
+    field.value = "dark red hoodies, a big, blue bag"
+    assert said.value == "drawn: 6 dark Pullover, 1 Bag; ignored: red, big, blue"
 
 
 def test_another_text_or_seed_draws_anew_and_the_old_ones_come_back() -> None:
     field, slider, said, picture = box_of("a boot")
     first = picture.value
     field.value = "a bag"
-    assert picture.value != first and said.value == "drawn: Bag"
+    assert picture.value != first and said.value == "drawn: 1 Bag"
     field.value = "a boot"
     assert picture.value == first
     slider.value = 1
@@ -92,7 +94,7 @@ def test_a_text_that_cannot_be_drawn_gets_a_line_and_no_picture(text: str) -> No
     assert "\n" not in said.value and 10 < len(said.value) < 300
     assert type(said) is ipywidgets.Label, "a Label shows markup as text"
     field.value = "a bag"
-    assert picture.layout.display is None and said.value == "drawn: Bag"
+    assert picture.layout.display is None and said.value == "drawn: 1 Bag"
 
 
 def test_explore_draws_anew_when_a_control_changes() -> None:

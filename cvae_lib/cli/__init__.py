@@ -19,8 +19,8 @@ train fashion-concat-sigma --epochs 5 --seed 1 --out runs/mine.safetensors
 train text --scenes 20000 --epochs 10
 train text --coco ~/coco --split train2017 --size 128 --encoder clip
 evaluate runs/fashion-concat.safetensors --images 1000
-sample "two hoodies and a handbag" --out picture.png
-sample "a red dress" --out dress.png --n 8 --temperature 0.8
+sample "two dark hoodies and a wide bag" --out picture.png
+sample "long dresses" --out dresses.png --n 8 --temperature 0.8
 sample "a red circle above a blue square" --out scene.png --model runs/text.safetensors
 data coco --download val2017
 data coco --root scenes --split train

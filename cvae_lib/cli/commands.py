@@ -168,24 +168,28 @@ def sample(
     text: str = Argument(help="What to draw, in English."),
     out: Path = Option(help="The PNG file to write."),
     model: str = Option("fashion-concat-sigma", help="A shipped model or a checkpoint."),
-    n: int = Option(4, min=1, max=100, help="Pictures of each garment, or of the text."),
+    n: int = Option(4, min=1, max=100, help="Pictures where the text gives no number."),
     seed: int = SEED,
     temperature: float = Option(1.0, help="0: the most typical pictures; 1: the whole variety."),
 ) -> None:
     """Draw a text as a PNG: a row of pictures for each garment, or, by a text model, for all."""
     import torch
+    from torch.nn.utils.rnn import pad_sequence
 
     from cvae_lib import data
     from cvae_lib.pretrained import conditions, load
-    from cvae_lib.text import text_to_images, unknown_words
+    from cvae_lib.text import ignored_words, text_to_images, unknown_words
 
     if out.suffix.lower() != ".png":
         raise ValueError(f"--out must be a file name that ends in .png, got {str(out)!r}")
     path, generator = user_path(out), torch.Generator().manual_seed(seed)
     network, encoder, record = load(model)
     if encoder is None:
-        images, labels = text_to_images(network, text, n, generator, temperature)
-        drawn = ", ".join(data.FASHION_CLASSES[label] for label in labels) + f": {n} of each"
+        rows, garments = text_to_images(network, text, n, generator, temperature)
+        images = pad_sequence(rows, batch_first=True, padding_value=1.0)  # white
+        drawn = ", ".join(f"{len(row)} {one}" for row, one in zip(rows, garments, strict=True))
+        if ignored := ignored_words(garments):
+            complain(f"ignored {', '.join(ignored)}: these garments cannot be drawn so")
     else:
         told = conditions(network, encoder, [text]).repeat_interleave(n, 0)
         condition = told if network.conditional else n

@@ -1,11 +1,14 @@
 """VAE and conditional VAEs for 28 × 28 garments: the article's two, one with FiLM, one without."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
-from torch import Tensor, nn
+import torch
+from torch import Generator, Tensor, nn
 
-from cvae_lib.checks import check_labels, one_of
+from cvae_lib.checks import check_labels, evaluating, one_of
 from cvae_lib.losses import Likelihood
+from cvae_lib.models.attributes import regress
 from cvae_lib.models.base import BaseVAE
 from cvae_lib.models.conditioning import Add, Concat, Film, Sizes, Unconditional
 from cvae_lib.models.prior import Prior
@@ -62,6 +65,29 @@ class VAE(BaseVAE):
         if not self.conditional:
             return None
         return check_labels(condition, N_CLASSES, batch).to(self.mu_head.weight.device)
+
+    @torch.no_grad()
+    def sample_given(
+        self,
+        label: int,
+        shares: Mapping[str, float],
+        count: int,
+        generator: Generator | None = None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Draw ``count`` pictures of a class that measure as asked, else as `sample`.
+
+        ``shares``: attribute → the share of the class's pictures that should measure less:
+        {"brightness": 0.1} asks for those at the border of the darkest tenth. z is drawn from the
+        class's prior given the attributes (`Prior.given`), which are regressed on it.
+        """
+        labels = check_labels([label] * count, N_CLASSES)
+        fit = regress(self, label, tuple(shares))
+        goal = torch.stack([fit.measured[name].quantile(share) for name, share in shares.items()])
+        prior = self.prior.given(label, fit.weight, goal - fit.offset, fit.noise)
+        z = prior.sample(count, None, generator, temperature)
+        with evaluating(self):
+            return self.decode(z, labels)
 
 
 class ConcatConditionalVAE(VAE):

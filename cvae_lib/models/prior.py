@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.distributions import MultivariateNormal
 
 
 def scaled_noise(
@@ -70,6 +71,30 @@ class Prior(nn.Module):
             rows = place == index
             z[rows] += noise[rows] @ self.scale.flatten(0, 1)[index].T
         return z if classes > 1 or condition is None else z + condition @ self.text.T
+
+    @torch.no_grad()
+    def given(self, label: int, weight: Tensor, value: Tensor, noise: Tensor) -> "Prior":
+        """The prior of one class where weight · z + ε = value, with ε ~ N(0, noise).
+
+        Each N(m, S) becomes N(m + G (value − weight m), S − G weight S), with the gain
+        G = S weightᵀ (weight S weightᵀ + noise)⁻¹, and counts as much as its density at the value.
+        Shapes (P, latent_dim), (P,) and (P, P). Source: Bishop 2006, section 2.3.
+        """
+        parts = (part[label].cpu().double() for part in (self.weight, self.mean, self.scale))
+        share, mean, scale = parts
+        covariance = scale @ scale.mT
+        cross = weight @ covariance  # (components, P, latent_dim)
+        own = cross @ weight.T + noise
+        gap = value - mean @ weight.T
+        gain = torch.linalg.solve(own, cross).mT
+        density = MultivariateNormal(torch.zeros_like(gap), own).log_prob(gap)
+        result = Prior(mean.shape[1], 1, len(mean))
+        result.set(
+            (mean + (gain @ gap[:, :, None])[:, :, 0])[None],
+            (covariance - gain @ cross)[None],
+            torch.softmax(share.log() + density, 0)[None],
+        )
+        return result.to(self.mean)
 
     @torch.no_grad()
     def set(
