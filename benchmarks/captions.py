@@ -23,7 +23,8 @@ LIMITS = (20, 77)
 EXPERIMENTS = {
     "captions": arms.Experiment(
         "How long captions are",
-        "The share of COCO's captions that have more tokens than a limit. Told in [Chapter 09](09_sentences_as_vectors.ipynb).",
+        "The share of COCO's captions that have more tokens than a limit. Told in "
+        "[Chapter 09](09_sentences_as_vectors.ipynb).",
         {
             "tokens": "limit",
             "more than these, CLIP's": "clip",

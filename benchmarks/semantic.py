@@ -72,8 +72,8 @@ EXPERIMENTS = {
         "A FiLM model of scenes of 32 pixels, 8 epochs of 20,000, whose captions never say "
         "*scarlet*, *crimson*, *azure*, *disc*, *dot* or *box*; then the share of pictures of the "
         "right colour or shape, for known words, for those withheld, and for words of no caption "
-        "(*ruby*, *cobalt*, *sphere*, *cube* …), $z$ from the prior fitted given the text. Below "
-        "that, of two towers trained on the same captions, the share of texts whose nearest "
+        "(*ruby*, *cobalt*, *sphere*, *cube* …), $z$ from the prior fitted given the text. "
+        "*Towers*: of two towers trained on the same captions, the share of texts whose nearest "
         "picture of 1,000 has the right colour or shape. Told in "
         "[Chapter 09](09_sentences_as_vectors.ipynb) and "
         "[Chapter 10](10_text_conditional_vae.ipynb).",
@@ -85,11 +85,14 @@ EXPERIMENTS = {
             "shape, known": "known.shape",
             "shape, withheld": "withheld_shape.shape",
             "shape, new": "new_shape.shape",
+            "position, known": "known.position",
             "all, known": "known.all",
             "all, both new": "new_both.all",
             "towers: colour, known": "towers.known.colour",
+            "towers: colour, withheld": "towers.withheld_colour.colour",
             "towers: colour, new": "towers.new_colour.colour",
             "towers: shape, known": "towers.known.shape",
+            "towers: shape, withheld": "towers.withheld_shape.shape",
             "towers: shape, new": "towers.new_shape.shape",
         },
         {
