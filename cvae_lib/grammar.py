@@ -31,6 +31,9 @@ def _any_of(words: Iterable[str]) -> str:
 
 _OWNERS = _any_of(TABLE["words"]["D"])
 _ADJECTIVE, _LARGE = _any_of(_NAMES), _any_of([*TABLE["numbers"], *TABLE["no_counts"]])
+_END = (
+    rf"(?!{LETTER}|-(?!(?:{_ADJECTIVE}|and|or)\b){LETTER})"  # "two-dark-bags", not "two-tone bags"
+)
 _CHAIN = _any_of(word for word in [*TABLE["numbers"], *TABLE["no_counts"]] if word[0] != "a")
 _TOKEN = re.compile(
     "|".join(
@@ -41,11 +44,10 @@ _TOKEN = re.compile(
             "X": rf"{_any_of(TABLE['not_adjectives'])}{APART}|[$€£#] ?\d+|\d+[.)](?= )"
             rf"|(?:an?|size|number|no\.) \d+{APART}",
             "N": rf"(?P<number>{_CHAIN}(?:(?:(?<=hundred) and|(?<=thousand) and)?[ -]{_CHAIN})*"
-            rf"|{_LARGE}|-?\d+(?:[.,⁄/]\d+)*(?:-\d+)?(?: ?[x×])?){APART}(?: \(\d+\))?"
+            rf"|{_LARGE}|-?\d+(?:[.,⁄/]\d+)*(?:-\d+)?(?: ?[x×])?){_END}(?: \(\d+\))?"
             rf"(?: of(?: {_OWNERS})?{APART})?",
             "Q": rf"pairs?(?: of)?{APART}",
-            "A": rf"(?P<adjective>{_ADJECTIVE})(?:[ -]{_any_of(TABLE['after_adjectives'])})?"
-            rf"(?!{LETTER}|-(?!(?:{_ADJECTIVE}|and|or)\b){LETTER})",
+            "A": rf"(?P<adjective>{_ADJECTIVE})(?:[ -]{_any_of(TABLE['after_adjectives'])})?{_END}",
             "W": rf"{LETTER}+(?:(?:'|-(?!{_ADJECTIVE}\b)){LETTER}+)*|\S",
         }.items()
     )

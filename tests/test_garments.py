@@ -137,6 +137,7 @@ two dark shirts and bags = 2 dark shirt; * bag
 dark-coloured, wide-cut trousers = * dark wide trousers
 dark–coloured, wide‑cut trousers = * dark wide trousers
 slim-fit, dark-toned jeans = * narrow dark trousers
+three-dark-bags = 3 dark bag
 dark-and-wide bags, dark/wide bags = * dark wide bag; * dark wide bag
 an extra-wide bag, a jet-black boot, an off-white tee = 1 wide bag; 1 dark boots; 1 bright tee
 the smallest, darkest bag = 1 dark bag !smallest
