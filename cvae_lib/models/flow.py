@@ -54,14 +54,14 @@ class FlowPrior(nn.Module):
         """Squared error of the velocity on the way from noise to the codes z: (B, D) → (B,)."""
         with torch.no_grad():
             mean, logvar = self.moments(condition)
-        end = ((z - mean) * torch.exp(-0.5 * logvar)).repeat(DRAWS, 1)
-        start = reparameterize(torch.zeros_like(end), torch.zeros_like(end), generator)
-        noise = torch.randn(len(end), generator=generator, device=z.device)
-        time = torch.sigmoid(noise)  # more often in the middle, where it is hard
-        along = torch.lerp(start, end, time[:, None])
-        repeated = Reading(*(part.repeat(DRAWS, *[1] * (part.ndim - 1)) for part in condition))
-        error = self.velocity(along, time, repeated) - (end - start)
-        return error.square().mean(1).unflatten(0, (DRAWS, -1)).mean(0)
+        end = ((z - mean) * torch.exp(-0.5 * logvar))[:, None]
+        zeros = torch.zeros(len(z), DRAWS, z.shape[1] + 1, device=z.device)
+        noise = reparameterize(zeros, zeros, generator)
+        # more often in the middle of the way, where it is hard
+        start, time = noise[..., :-1], torch.sigmoid(noise[..., -1])
+        along = torch.lerp(start, end, time[:, :, None])
+        error = self.velocity(along, time, condition) - (end - start)
+        return error.square().mean((1, 2))
 
     def sample(
         self,
@@ -75,16 +75,17 @@ class FlowPrior(nn.Module):
         weight = self.velocity.out.weight
         u = scaled_noise(count, self.latent_dim, weight, generator, temperature)
         for step in range(STEPS if fitted and self.fitted else 0):
-            time = torch.full((count,), step / STEPS).to(u)
-            first = self.velocity(u, time, condition)
-            second = self.velocity(u + first / STEPS, time + 1 / STEPS, condition)
+            time = torch.full((count, 1), step / STEPS).to(u)
+            first = self.velocity(u[:, None], time, condition)[:, 0]
+            ahead = (u + first / STEPS)[:, None]
+            second = self.velocity(ahead, time + 1 / STEPS, condition)[:, 0]
             u = u + (first + second) / (2 * STEPS)
         mean, logvar = self.moments(condition)
         return mean + torch.exp(0.5 * logvar) * u
 
 
 class Velocity(nn.Module):
-    """Where a code (B, D) at a time (B,) in [0, 1] is heading, given a text: (B, D)."""
+    """Where codes (B, N, D) at times (B, N) in [0, 1] are heading, given B texts: (B, N, D)."""
 
     def __init__(
         self, latent_dim: int, pooled: int, word_dim: int, width: int, blocks: int = 3
@@ -99,11 +100,12 @@ class Velocity(nn.Module):
         self.out = nn.Linear(width, latent_dim)
 
     def forward(self, code: Tensor, time: Tensor, condition: Reading) -> Tensor:
-        angles = time[:, None] * 2 ** torch.arange(FREQUENCIES, device=time.device) * (math.pi / 4)
-        waves = torch.cat([angles.sin(), angles.cos()], 1)
-        h = self.code(code) + self.time(waves) + self.text(condition.pooled)
+        frequencies = 2 ** torch.arange(FREQUENCIES, device=time.device) * (math.pi / 4)
+        angles = time[:, :, None] * frequencies
+        waves = torch.cat([angles.sin(), angles.cos()], 2)
+        h = self.code(code) + self.time(waves) + self.text(condition.pooled)[:, None]
         for norm, look, think in zip(self.norms, self.look, self.think, strict=True):
-            h = h + look(norm(h)[:, None], condition.words, condition.padding)[:, 0]
+            h = h + look(norm(h), condition.words, condition.padding)
             h = h + think(h)
         return self.out(F.silu(h))
 
