@@ -30,7 +30,7 @@ from cvae_lib.files import DataError, cache_root, user_path
 from cvae_lib.text import has_word
 
 Root = str | Path | None
-VERSION = 5  # of the cached arrays: raise it if the same files give other arrays, chunks or notes
+VERSION = 6  # of the cached arrays: raise it if the same files give other arrays, chunks or notes
 CHUNK = 256  # photos that are decoded, written and vouched for together
 TEXTS = 1024  # captions that are encoded together
 REMEDY = (
