@@ -62,9 +62,8 @@ def gaussian_kl(
 ) -> Tensor:
     """KL(N(μ, σ²) ‖ prior): (B, D) → (B,) nats, or before the sum over units (B, D).
 
-    The prior is N(0, I) or another Gaussian, of ``prior_mu`` and ``prior_logvar``.
-
-    Source: Kingma & Welling 2014, appendix B.
+    The prior is N(0, I) or another Gaussian, of ``prior_mu`` and ``prior_logvar``. Source: Kingma &
+    Welling 2014, appendix B.
     """
     same_shape(mu, logvar, ("mu", "logvar"))
     distance, narrower = _single(mu) - prior_mu, _single(logvar) - prior_logvar
@@ -101,16 +100,10 @@ def elbo(
 ) -> dict[str, Tensor]:
     """The objective of a VAE at one draw of z for each image (B, C, H, W) in [0, 1]: (B,) nats.
 
-    Args:
-        x: images; binarised afresh if the likelihood is "binarised".
-        condition: labels or text vectors, if the model takes them.
-        beta: weight of the KL term.
-
-    Returns:
-        "loss" = nll + β·kl, which is −ELBO for β = 1; "nll", −log p(x | z, c); "kl", of q(z | x, c)
-        from the prior; while an "optimal-sigma" model trains also its pixels' mean "squared_error".
-
-    Source: Kingma & Welling 2014, eq. 10; Sohn et al. 2015, eq. 5.
+    "loss" = nll + β·kl, which is −ELBO for β = 1; "nll", −log p(x | z, c); "kl", of q(z | x, c)
+    from the prior; while an "optimal-sigma" model trains also its pixels' mean "squared_error".
+    ``condition`` has labels or text vectors, if the model takes them; for "binarised" the images
+    are binarised afresh. Source: Kingma & Welling 2014, eq. 10; Sohn et al. 2015, eq. 5.
     """
     if model.likelihood == "binarised":
         x = binarise(x, generator)
