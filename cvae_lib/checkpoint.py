@@ -21,8 +21,7 @@ class CheckpointError(Exception):
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
     """Write ``tensors`` and ``metadata`` (JSON) to ``path``: wholly, or not at all.
 
-    Raises:
-        CheckpointError: if it cannot be written; a former file at ``path`` is left as it was.
+    CheckpointError if it cannot be written; a former file at ``path`` is left as it was.
     """
     on_cpu = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
     text = json.dumps(metadata)
@@ -36,8 +35,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors (on the CPU) and the metadata that `write_tensors` wrote.
 
-    Raises:
-        CheckpointError: if the file is missing, cut off, altered, or not one of ours.
+    CheckpointError if the file is missing, cut off, altered, or not one of ours.
     """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
@@ -46,9 +44,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} does not exist") from error
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} is no checkpoint of this library, or is damaged ({error}): name another file"
-        ) from error
+        wrong = f"{path} is no checkpoint of this library, or is damaged ({error})"
+        raise CheckpointError(f"{wrong}: name another file") from error
     if header.get("format") != FORMAT:
         raise CheckpointError(f"{path} was not written by this library (format {FORMAT!r} missing)")
     if header.get("sha256") != content_sha256(tensors, header.get("metadata", "")):

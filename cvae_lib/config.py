@@ -21,10 +21,8 @@ CHOICES = {
 class TrainConfig:
     """How to train. None in ``precision`` and ``channels_last``: what is fastest on the device.
 
-    Numbers may be NumPy's.
-
-    Raises:
-        ValueError, TypeError: for a setting out of range or of another kind, by its name.
+    Numbers may be NumPy's. ValueError or TypeError, by its name, for a setting out of range or of
+    another kind.
     """
 
     epochs: int = 20  # passes over the training set
@@ -62,11 +60,9 @@ class TrainConfig:
     def resolved(self, device: torch.device) -> "TrainConfig":
         """The same with a definite precision and memory format."""
         precision, channels_last = fastest_settings(device)
-        return replace(
-            self,
-            precision=self.precision or precision,
-            channels_last=channels_last if self.channels_last is None else self.channels_last,
-        )
+        if self.channels_last is not None:
+            channels_last = self.channels_last
+        return replace(self, precision=self.precision or precision, channels_last=channels_last)
 
     def lr_at(self, step: int, total: int) -> float:
         """The step size at ``step`` of ``total``."""

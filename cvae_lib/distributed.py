@@ -15,9 +15,9 @@ PATIENCE = timedelta(hours=1)  # with a process that validates or writes
 class Processes:
     """This process among those that `accelerate launch` or torchrun started.
 
-    Each has the whole model and takes its share of every batch. Process 0, the main one, validates,
-    writes and shows. Alone, nothing here changes anything or costs time. ValueError for a
-    ``device`` other than the one that the launcher gave to this process.
+    Each has the whole model, takes its share of every batch, and draws its own noise. Process 0,
+    the main one, validates, writes and shows. Alone, nothing here changes anything or costs time.
+    ValueError for a ``device`` other than the one that the launcher gave to this process.
     """
 
     def __init__(self, device: torch.device) -> None:

@@ -1,8 +1,6 @@
 """Texts to vectors: frozen CLIP, and two encoders that need no download.
 
-An encoder has a ``name``, a ``dim``, a ``word_dim``, a ``fingerprint`` and, called with N texts,
-gives float32 (N, dim) on the CPU; its ``words`` are (N, L, word_dim). It is no Module, so it enters
-no model's state.
+Each is a `TextEncoder` and no Module, so it enters no model's state.
 """
 
 import hashlib
@@ -60,10 +58,9 @@ class _Averaging:
         return torch.from_numpy(vectors)
 
     def words(self, texts: Sequence[str]) -> Tensor:
-        """A vector for each word in its order: float32 (N, L, word_dim), L the longest text's.
+        """A vector for each word in its order: float32 (N, L, word_dim), padded as `Words` are.
 
-        Shorter texts are padded with rows of zeros. No word's vector is all zeros, so
-        ``words.any(-1)`` is the mask. Numbers are those of float16, as a training reads them.
+        Numbers are those of float16, as a training reads them.
         """
         return torch.from_numpy(self.ragged(texts)[:])
 
@@ -102,9 +99,7 @@ class HashingTextEncoder(_Averaging):
 
     A word is a run of letters, digits and underscores, also of length one: "a" and "3" say how
     many. Case and accents make no difference. A sentence's counts have Euclidean length 1; a word
-    alone is 1 or -1 at one place.
-
-    Source: Weinberger et al. 2009, arXiv 0902.2206; scikit-learn's HashingVectorizer.
+    alone is 1 or -1 at one place. Source: Weinberger et al. 2009, arXiv 0902.2206; scikit-learn.
     """
 
     name = "hashing"
@@ -144,9 +139,8 @@ class SemanticTextEncoder(_Averaging):
     They are 32,000 rows of 256 numbers from PyPI's ``wordllama``: the input layers of language
     models, made smaller by training on pairs of like sentences. A word is a token of its tokenizer,
     a rare word several. Case makes no difference. A sentence's vector is their mean. Raises
-    ImportError without that package, whose files are read and whose code is not.
-
-    Source: https://github.com/dleemiller/WordLlama (MIT).
+    ImportError without that package (https://github.com/dleemiller/WordLlama, MIT), whose files
+    are read and whose code is not.
     """
 
     name = "semantic"
@@ -194,9 +188,7 @@ class ClipTextEncoder(_Averaging):
     ``weights`` is OpenAI's file, or a state dict saved with ``torch.save``; if None, that of
     ``$CVAE_CLIP_WEIGHTS``, else ``~/.cache/clip/ViT-B-32.pt``, else OpenAI's download. Raises
     ImportError without openai-clip, FileNotFoundError if no weights are to be had, ValueError for a
-    file without CLIP's.
-
-    Source: Radford et al. 2021, arXiv 2103.00020.
+    file without CLIP's. Source: Radford et al. 2021, arXiv 2103.00020.
     """
 
     name = "clip"
@@ -213,9 +205,8 @@ class ClipTextEncoder(_Averaging):
         try:
             self._tower = text_tower(content).to(device)
         except Exception as error:  # whatever a foreign file makes torch raise
-            raise ValueError(
-                f"{path} does not hold CLIP's weights ({error}): want OpenAI's file or a state dict"
-            ) from error
+            wrong = f"{path} does not hold CLIP's weights ({error})"
+            raise ValueError(f"{wrong}: want OpenAI's file or a state dict") from error
         self.word_dim, self.dim = self._tower.text_projection.shape
         self._tokenizer = clip.simple_tokenizer.SimpleTokenizer()
         self._marks = [self._tokenizer.encoder[f"<|{mark}oftext|>"] for mark in ("start", "end")]

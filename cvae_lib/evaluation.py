@@ -102,14 +102,10 @@ def obedience(
 ) -> dict[str, float]:
     """How far pictures show what their texts asked for, each a mean over the pictures.
 
-    Args:
-        drawn: for each picture what a judge sees, the surest first (`SceneJudge.things`).
-        asked: for each picture the n things of its text; its n surest things are judged.
-
-    Returns:
-        "colour", "shape", "position": the share of the n asked colours (shapes, places) that are
-        there; "count": whether exactly n things are present; "all": whether the count is right and
-        every asked thing is there, of its colour, shape and place at once.
+    Of each picture ``drawn`` is what a judge sees, the surest first (`SceneJudge.things`), of which
+    the first n are judged, ``asked`` the n things of its text. "colour", "shape", "position": the
+    share of the n asked ones that are there; "count": whether exactly n things are present; "all":
+    whether the count is right and every asked thing there, of its colour, shape and place at once.
     """
     if not drawn or len(drawn) != len(asked):
         raise ValueError(f"need as many pictures as texts, got {len(drawn)} and {len(asked)}")

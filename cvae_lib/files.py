@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import io
 import json
 import os
 import tempfile
@@ -99,12 +98,12 @@ def cached_array(
 ) -> tuple[np.ndarray, list[Any]]:
     """Return an array as a read-only memory map, and a note on each chunk of items.
 
-    An item has no row, one or several. It lies in ``PATH-HASH.npy``; HASH is of ``key``, all that
+    An item has no row, one or several. It lies in ``PATH-HASH.raw``; HASH is of ``key``, all that
     it is built from (JSON). A killed build goes on behind its last chunk. ``bar`` is what a bar
     counts. DataError for altered files.
     """
     hashed = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    path = path.with_name(f"{path.name}-{hashed[:16]}.npy")
+    path = path.with_name(f"{path.name}-{hashed[:16]}.raw")
     manifest = path.with_suffix(".json")
     if not manifest.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,13 +112,11 @@ def cached_array(
                 _build(path, row, work, items, chunk, bar)
     try:
         counts, notes = json.loads(manifest.read_bytes())
-        array = np.load(path, mmap_mode="r")
-        if (array.dtype, array.shape) == (row.base, (sum(counts), *row.shape)):
-            return array, notes
-    except (FileNotFoundError, ValueError, TypeError, EOFError):
-        pass
-    remedy = "move both elsewhere, and they are built anew"
-    raise DataError(f"{path} or its .json is not as it was written: {remedy}")
+        whole = np.memmap(path, row.base, "r") if sum(counts) else np.empty(0, row.base)
+        return whole.reshape(sum(counts), *row.shape), notes
+    except (FileNotFoundError, ValueError, TypeError):
+        remedy = "move both elsewhere, and they are built anew"
+        raise DataError(f"{path} or its .json is not as it was written: {remedy}") from None
 
 
 def _build(
@@ -128,13 +125,14 @@ def _build(
     """Append chunk by chunk to ``path``; beside it stand how many rows each has, and its note."""
     part = path.with_suffix(".part")
     if not (part.exists() and path.exists()):
-        path.write_bytes(_header(row, 0))
+        path.write_bytes(b"")
         write_atomically(part, b"[[], []]")
     counts, notes = about = json.loads(part.read_bytes())
     done = chunk * len(notes)
     progress = tqdm(total=len(items), initial=done, unit=f" {bar}", disable=not bar)
     with path.open("r+b") as file, progress:
-        file.seek(len(_header(row, 0)) + sum(counts) * row.itemsize)
+        file.seek(sum(counts) * row.itemsize)
+        file.truncate()
         for start in range(done, len(items), chunk):
             rows, note = work(items[start : start + chunk])
             file.write(np.ascontiguousarray(rows, row.base).data)
@@ -144,16 +142,4 @@ def _build(
             notes.append(note)
             write_atomically(part, json.dumps(about).encode())
             progress.update(min(chunk, len(items) - start))
-        file.truncate()
-        file.seek(0)
-        file.write(_header(row, sum(counts)))
-        file.flush()
-        os.fsync(file.fileno())
     part.replace(path.with_suffix(".json"))
-
-
-def _header(row: np.dtype, count: int) -> bytes:
-    """What a .npy file of ``count`` rows begins with: as long for every count."""
-    about = {"descr": row.base.str, "fortran_order": False, "shape": (count, *row.shape)}
-    np.lib.format.write_array_header_1_0(file := io.BytesIO(), about)
-    return file.getvalue()

@@ -31,9 +31,8 @@ def _any_of(words: Iterable[str]) -> str:
 
 _OWNERS = _any_of(TABLE["words"]["D"])
 _ADJECTIVE, _LARGE = _any_of(_NAMES), _any_of([*TABLE["numbers"], *TABLE["no_counts"]])
-_END = (
-    rf"(?!{LETTER}|-(?!(?:{_ADJECTIVE}|and|or)\b){LETTER})"  # "two-dark-bags", not "two-tone bags"
-)
+# "two-dark-bags", not "two-tone bags"
+_END = rf"(?!{LETTER}|-(?!(?:{_ADJECTIVE}|and|or)\b){LETTER})"
 _CHAIN = _any_of(word for word in [*TABLE["numbers"], *TABLE["no_counts"]] if word[0] != "a")
 _TOKEN = re.compile(
     "|".join(

@@ -32,12 +32,9 @@ def encode_set(model: BaseVAE, data: ImageSet | CaptionedSet) -> tuple[Tensor, T
 def interpolate(start: Tensor, end: Tensor, steps: int, spherical: bool = False) -> Tensor:
     """Walk from ``start`` to ``end``, both (…, D), in equal steps: (steps, …, D), ends included.
 
-    Args:
-        spherical: turn by equal angles, the length changing evenly, where a straight line would
-            pass closer to the origin than both ends do (Shoemake 1985, White 2016).
-
-    Raises:
-        ValueError: for a spherical walk between opposite codes.
+    ``spherical`` turns by equal angles, the length changing evenly, where a straight line would
+    pass closer to the origin than both ends do (Shoemake 1985, White 2016); a ValueError between
+    opposite codes.
     """
     steps = whole_number("steps", steps, at_least=2)
     same_shape(start, end, ("start", "end"))
@@ -57,13 +54,9 @@ def interpolate(start: Tensor, end: Tensor, steps: int, spherical: bool = False)
 def fit_prior(model: VAE, data: ImageSet, width: float = 1.0, seed: int = 0) -> None:
     """Fit a `mixture` of the model's `prior_components` to each class; `sample` uses them.
 
-    An unconditional model gets one for all images.
-
-    Args:
-        width: scales the standard deviations, above 0; below 1 leaves out the tails (chapter 08).
-        seed: of the mixtures.
-
-    Source: Ghosh et al. 2020, section 4 (ex-post density estimation).
+    An unconditional model gets one for all images. ``width`` scales the standard deviations, above
+    0; below 1 leaves out the tails (chapter 08). ``seed`` is of the mixtures. Source: Ghosh et al.
+    2020, section 4 (ex-post density estimation).
     """
     width = real_number("width", width, above=0)
     mu, logvar = encode_set(model, data)
@@ -117,10 +110,8 @@ def mixture(
     the σ². More are fitted by EM to one draw from each, with 10⁻³ added to the variances.
     """
     if len(mu) < 2 * components:
-        raise ValueError(
-            f"need at least {2 * components} images of each class to fit {components} Gaussians, "
-            f"got {len(mu)}"
-        )
+        wanted = f"need at least {2 * components} images of each class"
+        raise ValueError(f"{wanted} to fit {components} Gaussians, got {len(mu)}")
     if components == 1:
         mu, logvar = mu.double(), logvar.double()
         covariance = torch.cov(mu.T) + torch.diag(logvar.exp().mean(0))

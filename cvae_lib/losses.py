@@ -62,9 +62,8 @@ def gaussian_kl(
 ) -> Tensor:
     """KL(N(μ, σ²) ‖ prior): (B, D) → (B,) nats, or before the sum over units (B, D).
 
-    The prior is N(0, I) or another Gaussian, of ``prior_mu`` and ``prior_logvar``.
-
-    Source: Kingma & Welling 2014, appendix B.
+    The prior is N(0, I) or another Gaussian, of ``prior_mu`` and ``prior_logvar``. Source: Kingma &
+    Welling 2014, appendix B.
     """
     same_shape(mu, logvar, ("mu", "logvar"))
     distance, narrower = _single(mu) - prior_mu, _single(logvar) - prior_logvar
@@ -101,21 +100,12 @@ def elbo(
 ) -> dict[str, Tensor]:
     """The objective of a VAE at one draw of z for each image (B, C, H, W) in [0, 1]: (B,) nats.
 
-    Args:
-        x: images; binarised afresh if the likelihood is "binarised".
-        condition: labels or text vectors, if the model takes them.
-        beta: weight of the KL term.
-
-    Returns:
-        "loss" = nll + β·kl, which is −ELBO for β = 1; "nll", −log p(x | z, c); "kl", of q(z | x, c)
-        from the prior; while an "optimal-sigma" model trains also its pixels' mean "squared_error".
-
-    Source: Kingma & Welling 2014, eq. 10; Sohn et al. 2015, eq. 5.
+    "loss" = nll + β·kl, which is −ELBO for β = 1; "nll", −log p(x | z, c); "kl", of q(z | x, c)
+    from the prior; while an "optimal-sigma" model trains also its pixels' mean "squared_error".
+    ``condition`` has labels or text vectors, if the model takes them; for "binarised" the images
+    are binarised afresh. Source: Kingma & Welling 2014, eq. 10; Sohn et al. 2015, eq. 5.
     """
-    if model.likelihood == "binarised":
-        x = binarise(x, generator)
-    condition, prior = _given(model, condition)
-    mu, logvar = model.encode(x, condition)
+    x, condition, prior, (mu, logvar) = _posterior(model, x, condition, generator)
     logits = model.decode_logits(reparameterize(mu, logvar, generator), condition)
     nll, kl = model.nll(x, logits), gaussian_kl(mu, logvar, *prior)
     terms = {"loss": nll + beta * kl, "nll": nll, "kl": kl}
@@ -133,10 +123,7 @@ def log_weights(
 ) -> Tensor:
     """log p(x, z_k) − log q(z_k | x) for draws z_1 … z_K from q: (K, B) nats."""
     samples = whole_number("samples", samples, at_least=1)
-    if model.likelihood == "binarised":
-        x = binarise(x, generator)
-    condition, prior = _given(model, condition)
-    mu, logvar = model.encode(x, condition)
+    x, condition, prior, (mu, logvar) = _posterior(model, x, condition, generator)
     rows = []
     for _ in range(samples):
         z = reparameterize(mu, logvar, generator)
@@ -158,13 +145,16 @@ def active_units(mu: Tensor, threshold: float = 0.01) -> int:
     return int((mu.var(dim=0) > threshold).sum())
 
 
-def _given(model: Any, condition: Any) -> tuple[Any, tuple[Tensor | float, Tensor | float]]:
-    """The condition as encoder and decoder take it, and the prior's mean and log variance for it.
+def _posterior(model: Any, x: Tensor, condition: Any, generator: Generator | None) -> Any:
+    """Images and condition as the model takes them; mean and log σ² of its prior, its posterior.
 
-    Only a model that reads words tells both, by ``given``; else z ~ N(0, I).
+    Only a model that reads words tells those of the prior, by ``given``; else z ~ N(0, I).
     """
+    if model.likelihood == "binarised":
+        x = binarise(x, generator)
     given = getattr(model, "given", None)
-    return given(condition) if given else (condition, (0.0, 0.0))
+    condition, prior = given(condition) if given else (condition, (0.0, 0.0))
+    return x, condition, prior, model.encode(x, condition)
 
 
 def _single(x: Tensor) -> Tensor:

@@ -69,9 +69,8 @@ class InceptionFeatures:
 
     It computes on ``device``. ``weights`` is a file with torch-fidelity's state dict; if None, that
     of ``$CVAE_INCEPTION_WEIGHTS``, else the one published, from torch's hub cache or downloaded.
-    Raises FileNotFoundError if there are no weights, ValueError if the file holds others.
-
-    Source: Heusel et al. 2017; weights of TensorFlow's inception-2015-12-05, by torch-fidelity.
+    FileNotFoundError if there are no weights, ValueError if the file holds others. Source: Heusel
+    et al. 2017; weights of TensorFlow's inception-2015-12-05, by torch-fidelity.
     """
 
     def __init__(
@@ -88,9 +87,8 @@ class InceptionFeatures:
             trusted.seek(0)
             self._network = fidelity.FeatureExtractorInceptionV3("fid", ["2048"], trusted)
         except Exception as error:  # whatever a foreign file makes torch raise
-            raise ValueError(
-                f"{path} does not hold Inception's weights ({error}): want torch-fidelity's file"
-            ) from error
+            wrong = f"{path} does not hold Inception's weights ({error})"
+            raise ValueError(f"{wrong}: want torch-fidelity's file") from error
         self._network.to(device)
         self.device = device
 
@@ -107,9 +105,8 @@ def judge_features(judge: Any, images: Tensor, batch_size: int = 100) -> Tensor:
     if not len(images):
         raise ValueError("there are no images to judge")
     with evaluating(judge):
-        return torch.cat(
-            [judge.features(batch) for batch in check_images(images).split(batch_size)]
-        )
+        batches = check_images(images).split(batch_size)
+        return torch.cat([judge.features(batch) for batch in batches])
 
 
 @torch.no_grad()

@@ -47,10 +47,8 @@ def load_pretrained(name: str, device: str | torch.device = "cpu") -> Any:
     path = FOLDER / f"{name}.safetensors"
     content = path.read_bytes() if path.exists() else b""
     if (found := hashlib.sha256(content).hexdigest()) != run["weights_sha256"]:
-        raise CheckpointError(
-            f"{path} is not the file of its record: SHA-256 {found[:12]}…, expected "
-            f"{run['weights_sha256'][:12]}…. Re-install the package"
-        )
+        wrong = f"{path} is not the file of its record: SHA-256 {found[:12]}…, expected"
+        raise CheckpointError(f"{wrong} {run['weights_sha256'][:12]}…. Re-install the package")
     model = build(run["architecture"])
     model.load_state_dict(safetensors.torch.load(content))
     return model.to(device).eval()

@@ -38,10 +38,7 @@ def scene_set(
     unseen: bool = False,
     words: bool = False,
 ) -> CaptionedSet:
-    """Scenes; if ``unseen``, or to test on, half of combinations that no text model has met.
-
-    With ``words``, a caption is a vector for each word, not one for all.
-    """
+    """Scenes; if ``unseen``, or to test on, half of combinations that no text model has met."""
     draw = partial(scenes, size=size, encoder=encoder or HashingTextEncoder(), words=words)
     count = count or SCENES[split]
     if not (unseen or split == "test"):
@@ -135,9 +132,8 @@ def train_recipe(
     """Train the model ``name`` from scratch as its recipe says, and fit its prior.
 
     Args:
-        train_set, valid_set: as the ``data`` of its kind; ValueError for fewer than 20 training
-            images for each Gaussian of the prior.
-        config: replaces the recipe's.
+        train_set, valid_set, config: as the recipe's ``data`` and ``config``; ValueError for fewer
+            than 20 training images for each Gaussian of the prior.
         checkpoint: file to resume from and to write; in the end it holds the finished model, with
             its fitted prior, for `load_checkpoint`. Resuming a finished run changes nothing.
         about, options: passed on to `fit`: resume, progress, on_epoch.
@@ -148,10 +144,8 @@ def train_recipe(
     model = build(recipe.architecture).to(device)
     least = 20 * model.prior.weight.numel() if recipe.prior_width else 0
     if len(train_set) < least:
-        raise ValueError(
-            f"{name} needs at least {least:,} training images, to which its prior is fitted; "
-            f"got {len(train_set):,}"
-        )
+        wanted = f"{name} needs at least {least:,} training images"
+        raise ValueError(f"{wanted}, to which its prior is fitted; got {len(train_set):,}")
     facts = about_encoder(text_encoder(recipe.encoder)) if recipe.encoder else {}
     options |= {"checkpoint": checkpoint, "about": facts | (about or {})}
     history = fit(model, train_set, valid_set, config, objective=recipe.kind.objective, **options)

@@ -72,17 +72,18 @@ class Run:
         objective: Objective,
         about: dict[str, Any],
     ) -> None:
+        from accelerate.utils import extract_model_from_parallel  # a second to import
+
         if not len(train_set) or not len(valid_set):
             counts = f"{len(train_set)} and {len(valid_set)}"
             raise ValueError(f"need images to train and validate on, got {counts}")
         if any(parameter.dtype == torch.float16 for parameter in model.parameters()):
-            raise ValueError(
-                "the model has float16 weights, too coarse for an optimizer's steps: train "
-                'model.float(), with precision="bfloat16" for speed'
-            )
+            wrong = "the model has float16 weights, too coarse for an optimizer's steps"
+            raise ValueError(f'{wrong}: train model.float(), with precision="bfloat16" for speed')
         self.device = next(model.parameters()).device
         self.config = config = config.resolved(self.device)
-        self.model, self.objective, self.about = unwrapped(model), objective, about
+        self.model: nn.Module = extract_model_from_parallel(model, keep_torch_compile=False)
+        self.objective, self.about = objective, about
         self.train_set, self.valid_set = train_set.to(self.device), valid_set.to(self.device)
         self.processes = Processes(self.device)
         if config.channels_last:
@@ -192,10 +193,8 @@ class Run:
         tensors, metadata = read_tensors(path)
         for key, ours in self.identity.items():
             if (theirs := metadata.get(key)) != ours:
-                raise CheckpointError(
-                    f"{path} is of another run: its {_difference(key, theirs, ours)}. "
-                    "Choose another file, or delete it to start anew"
-                )
+                what = f"{path} is of another run: its {_difference(key, theirs, ours)}"
+                raise CheckpointError(f"{what}. Choose another file, or delete it to start anew")
 
         def group(prefix: str) -> dict[str, Tensor]:
             return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -230,11 +229,3 @@ def _difference(key: str, theirs: Any, ours: Any) -> str:
         fields = [k for k in theirs | ours if theirs.get(k, "absent") != ours.get(k, "absent")]
         key, theirs, ours = f"{key}'s {fields[0]}", theirs.get(fields[0]), ours.get(fields[0])
     return f"{key} is {theirs!r}, here it is {ours!r}"
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The network itself, without what `torch.compile` or several GPUs put around it."""
-    from accelerate.utils import extract_model_from_parallel  # a second to import
-
-    network: nn.Module = extract_model_from_parallel(model, keep_torch_compile=False)
-    return network

@@ -88,7 +88,8 @@ def garments_from_text(text: str) -> list[Garment]:
     A noun has the number and the adjectives before it, back to an article, number, preposition or
     verb, and those of a simple predicate behind ("a bag that is dark", "a coat, dark and long"):
     the bags of "two dark shirts and bags" are as many and as they like. Words are those of
-    garments.json. "A pair of boots" is one picture, "a pair of bags" two. Without a number a
+    garments.json; case, plurals, and hyphen, space or nothing ("T-shirt", "t shirt", "tshirts")
+    make no difference. "A pair of boots" is one picture, "a pair of bags" two. Without a number a
     singular counts 1, a plural None. Negation is not understood: "no dress" is a dress.
 
     Raises ValueError for a text without a garment, one over `MAX_TEXT` characters, and a number
@@ -107,10 +108,8 @@ def garments_from_text(text: str) -> list[Garment]:
         raise ValueError(f"no garment word in {quoted!r}; known words include: {main}")
     ends = [0, *(match.end() for _, match in found)]
     starts = [*(match.start() for _, match in found), len(plain)]
-    gaps = [
-        grammar.split(plain[a:b], a == 0, b == len(plain))
-        for a, b in zip(ends, starts, strict=True)
-    ]
+    spans = zip(ends, starts, strict=True)
+    gaps = [grammar.split(plain[a:b], a == 0, b == len(plain)) for a, b in spans]
     return [
         Garment(label, *grammar.read(list(SYNONYMS)[label], match[0], before, behind))
         for (label, match), (_, before), (behind, _) in zip(found, gaps, gaps[1:], strict=False)
@@ -118,11 +117,7 @@ def garments_from_text(text: str) -> list[Garment]:
 
 
 def labels_from_text(text: str) -> list[int]:
-    """The Fashion-MNIST labels (0..9) of a text's garments: "two hoodies and a bag" -> [2, 8].
-
-    One for each mention, in their order. Case, plurals, and hyphen, space or nothing ("T-shirt",
-    "t shirt", "tshirts") make no difference. Raises what `garments_from_text` does.
-    """
+    """The labels (0..9) of the `garments_from_text`: "two hoodies and a bag" -> [2, 8]."""
     return [garment.label for garment in garments_from_text(text)]
 
 
@@ -132,15 +127,13 @@ def text_to_images(
     """Draw the M garments of a text in their order, as many as it says and as it says they look.
 
     Args:
-        model: a conditional one of `cvae_lib.models.garments`, in eval mode.
+        model: a conditional one of `cvae_lib.models.garments`.
         n: pictures of each garment whose number the text leaves open ("dark hoodies").
-        generator: of the noise, on the model's device.
-        temperature: scales the noise, at least 0: 0 draws only the means of the prior.
+        generator, temperature: as in `BaseVAE.sample`.
 
     Returns for each garment its images (count, 1, 28, 28) in [0, 1], and the M garments. How far
-    from the usual an adjective leads was measured for the shipped fashion-concat-sigma.
-
-    Raises what `garments_from_text` does; ValueError also for a model that takes no label.
+    from the usual an adjective leads was measured for the shipped fashion-concat-sigma. Raises what
+    `garments_from_text` does; ValueError also for a model that takes no label.
     """
     n = whole_number("n", n, at_least=1)
     if not getattr(model, "conditional", False):

@@ -40,8 +40,7 @@ def fit(
 ) -> History:
     """Train ``model`` in place on the device it is on; leave it in eval mode; return the history.
 
-    Processes of `accelerate launch` or torchrun share the work: the gradient is that of the whole
-    batch, noise is each one's own, and so are, on CPUs, the batches of BatchNorm.
+    Several `Processes` share the work: the gradient is that of the whole batch.
 
     Args:
         train_set, valid_set: an `ImageSet` is moved to the device whole, a `CaptionedSet` streamed.

@@ -425,7 +425,7 @@ def test_data_coco_prepares_and_counts(
     seen = {k: int(v) for k, v in counts.items() if v != "0"}
     assert seen == {"images": 1, "captions": 2, "missing": 1, "empty": 1, "grey": 1}
     assert str(tmp_path / "train") in out.replace("\n", "") and "train at 16 × 16" in out
-    assert err == "" and list((tmp_path / "cache").rglob("train-16-*.npy"))
+    assert err == "" and list((tmp_path / "cache").rglob("train-16-*.raw"))
 
 
 def test_data_coco_downloads(

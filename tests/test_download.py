@@ -63,7 +63,7 @@ class Server:
     def publish(self, patch: pytest.MonkeyPatch) -> None:
         """Let the library expect what the server has."""
         for path, content in self.files.items():
-            patch.setitem(coco.SMALL, path[1:], hashlib.sha256(content).hexdigest())
+            patch.setitem(coco.SMALL, Path(path).stem, hashlib.sha256(content).hexdigest())
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         self.asked.append(request.path)

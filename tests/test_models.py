@@ -18,9 +18,9 @@ from cvae_lib.models import (
     ConcatConditionalVAE,
     FilmConditionalVAE,
     TextConditionalVAE,
-    decoder_trunk,
 )
 from cvae_lib.models.conditioning import film
+from cvae_lib.models.garments import decoder_trunk
 
 CONDITIONAL = (ConcatConditionalVAE, AdditiveConditionalVAE, FilmConditionalVAE)
 MODELS = (VAE, *CONDITIONAL)

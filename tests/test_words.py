@@ -166,8 +166,8 @@ def test_a_folders_words_are_kept_and_read_again(
     monkeypatch.setattr(encoder, "_tokens", lambda pieces: [] if not pieces else 1 / 0)
     again = read()
     assert again.sha256() == first.sha256() and again.fingerprint() == first.fingerprint()
-    (kept,) = (tmp_path / "cache/cvae_lib/coco-arrays").glob("valid-words-*.npy")
-    assert kept.stat().st_size == 128 + 2 * len(first.vectors.tokens)
+    (kept,) = (tmp_path / "cache/cvae_lib/coco-arrays").glob("valid-words-*.raw")
+    assert kept.stat().st_size == 2 * len(first.vectors.tokens)
     seen = [len(words[0]) for _, words in first.take([torch.tensor([i]) for i in range(6)], (1,))]
     assert seen != [len(first.vectors[np.array([i])][0]) for i in first.starts[:-1]]
     assert all(a < b for a, b in pairwise(first.starts))

@@ -30,7 +30,7 @@ from cvae_lib.files import DataError, cache_root, user_path
 from cvae_lib.text import has_word
 
 Root = str | Path | None
-VERSION = 5  # of the cached arrays: raise it if the same files give other arrays, chunks or notes
+VERSION = 6  # of the cached arrays: raise it if the same files give other arrays, chunks or notes
 CHUNK = 256  # photos that are decoded, written and vouched for together
 TEXTS = 1024  # captions that are encoded together
 REMEDY = (
@@ -44,10 +44,8 @@ TURNS = (T.FLIP_LEFT_RIGHT, T.ROTATE_180, T.FLIP_TOP_BOTTOM, T.TRANSPOSE)
 UPRIGHT = dict(enumerate((*TURNS, T.ROTATE_270, T.TRANSVERSE, T.ROTATE_90), 2))
 BASE = "http://images.cocodataset.org"  # has no certificate of its own: hashes vouch
 SMALL = {  # archives of less than 1 GB: SHA-256
-    "annotations/annotations_trainval2017.zip": (
-        "113a836d90195ee1f884e704da6304dfaaecff1f023f49b6ca93c4aaae470268"
-    ),
-    "zips/val2017.zip": "4f7e2ccb2866ec5041993c9cf2a952bbed69647b115d0f74da7ce8f4bef82f05",
+    "annotations_trainval2017": "113a836d90195ee1f884e704da6304dfaaecff1f023f49b6ca93c4aaae470268",
+    "val2017": "4f7e2ccb2866ec5041993c9cf2a952bbed69647b115d0f74da7ce8f4bef82f05",
 }
 SPLITS = ("val2017", "train2017", "val2014", "train2014")
 
@@ -85,9 +83,8 @@ def coco_captions(
 ) -> CaptionedSet:
     """Return one split of a COCO folder: images (N, 3, size, size), vectors float16 (M, D).
 
-    Arguments and errors are those of `coco_images`; ValueError also for vectors that are not as the
-    encoder says, or do not fit into float16. They are kept, too, and serve every size. With
-    ``words``, a caption is a vector for each word, not one for all.
+    Arguments and errors are those of `coco_images`, ``words`` that of `scenes`; ValueError also for
+    vectors that are not as the encoder says, or do not fit into float16. They are kept, too.
     """
     found = coco_images(split, size, root, progress=progress)
     texts = [caption for photo in found.photos for caption in photo.captions]
@@ -278,17 +275,15 @@ def download_coco(split: str, root: str | Path | None = None, progress: bool = F
 def _get(archive: str, folder: Path, progress: bool) -> None:
     """Fetch an archive, check it, unpack its photos or captions, remove it."""
     url, path = f"{BASE}/{archive}", folder / "downloads" / Path(archive).name
-    if archive not in SMALL:
+    if path.stem not in SMALL:
         where = shlex.quote(str(folder))
         command = f"cd {where} && curl -L -O -C - {url} && unzip -qn {path.name}"
         raise DataError(f"{url} is left to you: fetch it with\n{command}")
     try:
-        files.fetch(url, path, SMALL[archive], progress)
+        files.fetch(url, path, SMALL[path.stem], progress)
     except OSError as error:
-        raise DataError(
-            f"cannot fetch {url} ({error}): try again. Without a network, copy it to {path} and "
-            "say the same again"
-        ) from error
+        remedy = f"without a network, copy it to {path} and say the same again"
+        raise DataError(f"cannot fetch {url} ({error}): try again; {remedy}") from error
     with zipfile.ZipFile(path) as content:
         names = [name for name in content.namelist() if name.endswith(".jpg") or "captions" in name]
         for name in tqdm(names, unit=" files", disable=not progress):

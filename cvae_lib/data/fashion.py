@@ -25,9 +25,8 @@ def fashion_mnist(split: str) -> ImageSet:
 
     Images are uint8 (N, 1, 28, 28), 0 is black; validation images are every twelfth of the 60,000
     published for training. The first call decodes the files, the next ones take copies. ValueError
-    for an unknown split, DataError if a shipped file is missing or damaged.
-
-    Source: Xiao et al. 2017, arXiv 1708.07747; MIT licence, © 2017 Zalando SE.
+    for an unknown split, DataError if a shipped file is missing or damaged. Source: Xiao et al.
+    2017, arXiv 1708.07747; MIT licence, © 2017 Zalando SE.
     """
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")

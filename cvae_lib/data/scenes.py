@@ -106,8 +106,8 @@ def write_scenes(
             picture.save(Path(fresh, name), compress_level=1)
             images.append({"id": number, "file_name": name, "width": size, "height": size})
             for text in captions:
-                row = {"id": len(annotations) + 1, "image_id": number, "caption": text}
-                annotations.append(row)
+                about = {"id": len(annotations) + 1, "image_id": number}
+                annotations.append(about | {"caption": text})
         path.unlink(missing_ok=True)  # from here on there are no scenes, until all are there
         (folder / split).mkdir(exist_ok=True)
         for name in os.listdir(fresh):

@@ -41,14 +41,10 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """One to three things of different colours, which do not touch, before a background.
-
-    Args:
-        background: the names of its colours at the top and at the bottom; equal if it is plain.
-    """
+    """One to three things of different colours, which do not touch, before a background."""
 
     things: tuple[Thing, ...]
-    background: tuple[str, str]
+    background: tuple[str, str]  # names of its colours at top and bottom; equal if it is plain
 
     def relations(self) -> list[tuple[int, str, int]]:
         """(i, "above" or "left of", j) for things that share a column or a row."""

@@ -8,8 +8,6 @@ from cvae_lib.models.garments import (
     AdditiveConditionalVAE,
     ConcatConditionalVAE,
     FilmConditionalVAE,
-    decoder_trunk,
-    encoder_trunk,
 )
 from cvae_lib.models.judges import FashionJudge, SceneJudge
 from cvae_lib.models.text import TextConditionalVAE
@@ -17,5 +15,5 @@ from cvae_lib.models.text import TextConditionalVAE
 __all__ = [
     "CONDITIONINGS", "N_CLASSES", "VAE", "AdditiveConditionalVAE", "BaseVAE",
     "ConcatConditionalVAE", "FashionJudge", "FilmConditionalVAE", "SceneJudge",
-    "TextConditionalVAE", "decoder_trunk", "encoder_trunk",
+    "TextConditionalVAE",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,7 @@ class BaseVAE(Rebuildable):
     """A variational autoencoder without its layers.
 
     Args:
-        image_shape: (C, H, W) of the images.
-        latent_dim: size of z.
+        image_shape, latent_dim: (C, H, W) of the images, size of z.
         likelihood: p(x | z): "bernoulli" (binary cross-entropy on greys, the article's),
             "binarised" (Bernoulli on binarised pixels), "gaussian" (σ² = ½, squared error) or
             "optimal-sigma" (one σ for all pixels, the best one: Rybkin et al. 2021). That σ is each
@@ -51,16 +50,12 @@ class BaseVAE(Rebuildable):
     observation_logvar: Tensor
 
     def __init__(
-        self,
-        image_shape: tuple[int, int, int],
-        latent_dim: int,
-        likelihood: losses.Likelihood,
-        prior_components: int,
+        self, image_shape: Sequence[int], latent_dim: int, likelihood: str, prior_components: int
     ) -> None:
         super().__init__()
         self.image_shape = image_shape
         self.latent_dim = whole_number("latent_dim", latent_dim, at_least=1)
-        self.likelihood: str = one_of("likelihood", likelihood, losses.LIKELIHOODS)
+        self.likelihood = one_of("likelihood", likelihood, losses.LIKELIHOODS)
         self.prior_components = whole_number("prior_components", prior_components, at_least=1)
         self.register_buffer("observation_logvar", torch.tensor(losses.UNIT_WEIGHT_LOGVAR))
 
@@ -125,16 +120,13 @@ class BaseVAE(Rebuildable):
         temperature: float = 1.0,
         fitted_prior: bool = True,
     ) -> Tensor:
-        """Draw images, in eval mode.
+        """Draw images (B, C, H, W) in [0, 1], in eval mode.
 
         Args:
-            condition: one for each image: labels (B,) or text vectors (B, text_dim); for an
-                unconditional model the number of images.
+            condition: labels (B,) or text vectors (B, text_dim); B for an unconditional model.
             generator: source of the noise.
             temperature: scales the noise around the prior's means, ≥ 0; 0 draws only the means.
             fitted_prior: draw z from the prior that was fitted; N(0, I) without one or with False.
-
-        Returns images (B, C, H, W) in [0, 1].
         """
         prepared, rows = self.prepare(condition), np.ndim(condition) > 0
         count = len(condition) if rows else whole_number("the number of images", condition, 0)

@@ -78,10 +78,7 @@ class Seen(NamedTuple):
 
 
 class SceneJudge(Rebuildable):
-    """Reads a scene: one attention map for each colour says where its thing is.
-
-    `forward` gives logits, `things` names; `features` feed the Fréchet distance.
-    """
+    """Reads a scene: one attention map for each colour says where its thing is."""
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
@@ -107,7 +104,7 @@ class SceneJudge(Rebuildable):
         return self.trunk(x.to(self.heat.weight.dtype))
 
     def features(self, x: Tensor) -> Tensor:
-        """x (B, 3, S, S) in [0, 1] → (B, width), non-negative: the maps' means."""
+        """x (B, 3, S, S) in [0, 1] → (B, width), non-negative, for the Fréchet distance."""
         return self.maps(x).float().mean((2, 3))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -128,9 +125,8 @@ class SceneJudge(Rebuildable):
         """What each picture (N, 3, S, S) shows: a thing of every colour, the surest first."""
         with evaluating(self):
             readings = [self(batch) for batch in check_images(images).split(500)]
-        presence, shape, size, place = (
-            torch.cat(part).cpu() for part in zip(*readings, strict=True)
-        )
+        parts = zip(*readings, strict=True)
+        presence, shape, size, place = (torch.cat(part).cpu() for part in parts)
         nearest = (place[..., None] - torch.tensor(CENTRES)).abs().argmin(3)
         read = presence.sigmoid(), shape.argmax(2), size.argmax(2), nearest
         pictures = []

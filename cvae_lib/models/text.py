@@ -2,7 +2,7 @@
 
 from functools import partial
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,8 +15,6 @@ from cvae_lib.models.flow import FlowPrior
 from cvae_lib.models.prior import Prior
 from cvae_lib.models.words import HEADS, Reading
 
-Conditioning = Literal["none", "concat", "add", "film", "concat-film", "attend"]
-
 
 class TextConditionalVAE(BaseVAE):
     """VAE for pictures (B, 3, S, S) in [0, 1], conditioned on text vectors (B, text_dim).
@@ -25,10 +23,10 @@ class TextConditionalVAE(BaseVAE):
         image_size: S, 4 · 2^k and at least 16: k stages halve it to 4 and double it back.
         latent_dim, likelihood, prior_components: as in `BaseVAE`; no "binarised": a colour channel
             is not 0 or 1.
-        text_dim: size of a text's vector.
-        conditioning: how the text enters, of `CONDITIONINGS`. "concat" appends it through a linear
-            layer to the encoder's features, and as it is to z; "film" acts after every BatchNorm of
-            the decoder, as a conditional BatchNorm does, on its first map and the encoder's last.
+        text_dim, conditioning: size of a text's vector, and how it enters, of `CONDITIONINGS`:
+            "concat" appends it through a linear layer to the encoder's features, and as it is to z;
+            "film" acts after every BatchNorm of the decoder, as a conditional BatchNorm does, on
+            its first map and the encoder's last.
         width: channels of the first stage; each further stage doubles them. Even.
         text_features: what "concat" appends to the encoder's features.
         normalise_text: give each text vector mean 0 and variance 1 over its coordinates. CLIP's
@@ -40,7 +38,7 @@ class TextConditionalVAE(BaseVAE):
         image_size: int = 64,
         latent_dim: int = 128,
         text_dim: int = 512,
-        conditioning: Conditioning = "concat",
+        conditioning: str = "concat",
         likelihood: Likelihood = "bernoulli",
         width: int = 32,
         text_features: int = 1024,
@@ -55,8 +53,8 @@ class TextConditionalVAE(BaseVAE):
             raise ValueError("'binarised' makes a colour channel 0 or 1: choose another likelihood")
         super().__init__((3, size, size), latent_dim, likelihood, prior_components)
         self.image_size = size
-        self.text_dim = whole_number("text_dim", text_dim, at_least=1)
-        self.conditioning: str = one_of("conditioning", conditioning, CONDITIONINGS)
+        self.text_dim = text_dim = whole_number("text_dim", text_dim, at_least=1)
+        self.conditioning = one_of("conditioning", conditioning, CONDITIONINGS)
         self.conditional = conditioning != "none"
         self.width = whole_number("width", width, at_least=2)
         if self.width % 2:
@@ -69,9 +67,7 @@ class TextConditionalVAE(BaseVAE):
         channels = [self.width * 2**stage for stage in range(stages)]
         flat = channels[-1] * 4 * 4
         up = [*reversed(channels), self.width // 2]
-        sizes = Sizes(
-            flat, self.latent_dim, tuple(up), self.text_features, self.text_dim, self.text_dim
-        )
+        sizes = Sizes(flat, self.latent_dim, tuple(up), self.text_features, text_dim, text_dim)
         self.encoder = nn.Sequential(*(_down(*pair) for pair in pairwise([3, *channels])))
         self.encoder.append(nn.Flatten())
         self.condition = CONDITIONINGS[conditioning](partial(nn.Linear, self.text_dim), sizes)
@@ -113,10 +109,8 @@ class TextConditionalVAE(BaseVAE):
         fits = text.is_floating_point() and text.shape[1 + words :] == (self.text_dim,)
         if not fits or batch not in (None, len(text)):
             want = f"({batch or 'B'}, {'L, ' * words}{self.text_dim})"
-            raise ValueError(
-                f"text vectors must be float {want}, got {text.dtype} "
-                f"{tuple(text.shape)}: use the text encoder that the model was trained with"
-            )
+            came = f"{text.dtype} {tuple(text.shape)}: use the text encoder of the model's training"
+            raise ValueError(f"text vectors must be float {want}, got {came}")
         check_finite(text, "number of a text vector")
         text = text.to(self.mu_head.weight)
         text = F.layer_norm(text, (self.text_dim,)) if self.normalise_text else text
