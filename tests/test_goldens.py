@@ -134,8 +134,8 @@ def measured(name: str) -> dict[str, Any]:
     """The metrics of a shipped model on the first test pictures."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "SAMPLES", SAMPLES)
-        kind = RECIPES[name].kind
-        return kind.measure(load_pretrained(name), kind.data("test", PICTURES))
+        recipe = RECIPES[name]
+        return recipe.kind.measure(load_pretrained(name), recipe.data("test", PICTURES))
 
 
 MADE: dict[str, Any] = {
