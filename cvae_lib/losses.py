@@ -105,7 +105,10 @@ def elbo(
     ``condition`` has labels or text vectors, if the model takes them; for "binarised" the images
     are binarised afresh. Source: Kingma & Welling 2014, eq. 10; Sohn et al. 2015, eq. 5.
     """
-    x, condition, prior, (mu, logvar) = _posterior(model, x, condition, generator)
+    if model.likelihood == "binarised":
+        x = binarise(x, generator)
+    condition, prior = _given(model, condition)
+    mu, logvar = model.encode(x, condition)
     logits = model.decode_logits(reparameterize(mu, logvar, generator), condition)
     nll, kl = model.nll(x, logits), gaussian_kl(mu, logvar, *prior)
     terms = {"loss": nll + beta * kl, "nll": nll, "kl": kl}
@@ -123,7 +126,10 @@ def log_weights(
 ) -> Tensor:
     """log p(x, z_k) − log q(z_k | x) for draws z_1 … z_K from q: (K, B) nats."""
     samples = whole_number("samples", samples, at_least=1)
-    x, condition, prior, (mu, logvar) = _posterior(model, x, condition, generator)
+    if model.likelihood == "binarised":
+        x = binarise(x, generator)
+    condition, prior = _given(model, condition)
+    mu, logvar = model.encode(x, condition)
     rows = []
     for _ in range(samples):
         z = reparameterize(mu, logvar, generator)
@@ -145,16 +151,13 @@ def active_units(mu: Tensor, threshold: float = 0.01) -> int:
     return int((mu.var(dim=0) > threshold).sum())
 
 
-def _posterior(model: Any, x: Tensor, condition: Any, generator: Generator | None) -> Any:
-    """Images and condition as the model takes them; mean and log σ² of its prior, its posterior.
+def _given(model: Any, condition: Any) -> tuple[Any, tuple[Tensor | float, Tensor | float]]:
+    """The condition as encoder and decoder take it, and the prior's mean and log variance for it.
 
-    Only a model that reads words tells those of the prior, by ``given``; else z ~ N(0, I).
+    Only a model that reads words tells both, by ``given``; else z ~ N(0, I).
     """
-    if model.likelihood == "binarised":
-        x = binarise(x, generator)
     given = getattr(model, "given", None)
-    condition, prior = given(condition) if given else (condition, (0.0, 0.0))
-    return x, condition, prior, model.encode(x, condition)
+    return given(condition) if given else (condition, (0.0, 0.0))
 
 
 def _single(x: Tensor) -> Tensor:
