@@ -246,6 +246,8 @@ def test_schedules(tiny: Sets, steps: list[dict[str, Any]]) -> None:
         [0.4, 0.2 * (1 + math.sqrt(0.5)), 0.2, 0.2 * (1 - math.sqrt(0.5)), 0.0]
     )
     assert replace(config, schedule="constant").lr_at(7, 8) == 0.4
+    warm = replace(config, schedule="constant", lr_warmup=4)
+    assert [warm.lr_at(step, 8) for step in range(6)] == pytest.approx([0.1, 0.2, 0.3, *3 * [0.4]])
     fit(new_model(), *tiny, CONFIG)
     assert [row["lr"] for row in steps] == pytest.approx(
         [CONFIG.lr * 0.5 * (1 + math.cos(math.pi * step / 12)) for step in range(12)]
@@ -268,6 +270,8 @@ def test_beta_and_its_warm_up_reach_the_objective(tiny: Sets) -> None:
     assert betas[False] == [2.0, 2.0]  # validation losses of all epochs are comparable
     row = history.last
     assert row["valid_loss"] == pytest.approx(row["valid_nll"] + 2 * row["valid_kl"])
+    dear = replace(config, beta_start=10.0)
+    assert [dear.beta_at(step) for step in range(6)] == [10.0, 8.0, 6.0, 4.0, 2.0, 2.0]
 
 
 def test_compiling_changes_nothing(tiny: Sets) -> None:
@@ -365,6 +369,9 @@ def test_the_observation_noise_is_that_of_the_epoch_that_ended(tiny: Sets) -> No
         ("beta", -1.0),
         ("beta", math.nan),
         ("beta_warmup", -1),
+        ("beta_start", -1.0),
+        ("lr_warmup", -1),
+        ("grad_clip", 0.0),
         ("seed", -1),
         ("seed", 2**32),
         ("precision", "float16"),
