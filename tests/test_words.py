@@ -185,3 +185,19 @@ def test_a_checkpoint_knows_its_semantic_encoder(
     assert found is not None and found.fingerprint == encoder.fingerprint
     with pytest.raises(CheckpointError, match="install that wordllama"):
         load(str(tmp_path / "wrong"))
+
+
+def test_words_that_float16_cannot_hold_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write_scenes(tmp_path / "scenes", "valid", 2, 16)
+    encoder = HashingTextEncoder(8)
+
+    def ragged(texts: list[str]) -> Words:
+        vectors = np.full((len(texts), 8), np.inf, np.float16)
+        return Words(vectors, np.arange(len(texts) + 1))
+
+    monkeypatch.setattr(encoder, "ragged", ragged)
+    with pytest.raises(ValueError, match="words of hashing have values that float16 cannot hold"):
+        coco_captions("valid", 16, tmp_path / "scenes", encoder=encoder, words=True)

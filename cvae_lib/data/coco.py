@@ -243,6 +243,8 @@ def _encode(encoder: TextEncoder, texts: list[str]) -> tuple[np.ndarray, None]:
 
 def _words(encoder: TextEncoder, texts: list[str]) -> tuple[np.ndarray, list[int]]:
     words = encoder.ragged(texts)
+    if not np.isfinite(words.tokens).all():
+        raise ValueError(f"words of {encoder.name} have values that float16 cannot hold")
     return words.tokens, np.diff(words.starts).tolist()
 
 

@@ -26,7 +26,8 @@ class TextConditionalVAE(BaseVAE):
         text_dim, conditioning: size of a text's vector, and how it enters, of `CONDITIONINGS`:
             "concat" appends it through a linear layer to the encoder's features, and as it is to z;
             "film" acts after every BatchNorm of the decoder, as a conditional BatchNorm does, on
-            its first map and the encoder's last.
+            its first map and the encoder's last; "concat-film" is both; "attend" takes a vector for
+            each word, (B, L, text_dim) padded with zeros, at which the maps look (`Attend`).
         width: channels of the first stage; each further stage doubles them. Even.
         text_features: what "concat" appends to the encoder's features.
         normalise_text: give each text vector mean 0 and variance 1 over its coordinates. CLIP's
