@@ -43,6 +43,15 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     return result
 
 
+def parse_coco(doc: str | None) -> tuple[Path | None, str]:
+    """Root and split of the COCO folder that the command line of a script names."""
+    parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
+    parser.add_argument("--root", type=Path, help="a COCO folder; else that of $CVAE_COCO_ROOT")
+    parser.add_argument("--split", default="val2017")
+    given = parser.parse_args()
+    return given.root, given.split
+
+
 def parse(parser: argparse.ArgumentParser, known: Collection[str]) -> argparse.Namespace:
     """Read the command line and leave one thread to torch, as in every record."""
     given = parser.parse_args()

@@ -8,7 +8,6 @@ and with wordllama's, which has none. Record: cvae_lib/records/captions.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import arms
@@ -57,8 +56,4 @@ def main(root: Path | None, split: str) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--root", type=Path, help="a COCO folder; else that of $CVAE_COCO_ROOT")
-    parser.add_argument("--split", default="val2017")
-    given = parser.parse_args()
-    main(given.root, given.split)
+    main(*arms.parse_coco(__doc__))
