@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import photos
 import pytest
 import scenes as experiment
 import semantic
+import torch
+import ways_in
 
 from cvae_lib import records
 from cvae_lib.data import draw_scene, write_scenes
@@ -96,3 +100,30 @@ def test_a_run_on_new_words_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None
     shares = run["metrics"]["known"] | run["metrics"]["towers"]["new_both"]
     assert run["metrics"].keys() > semantic.GROUPS.keys()
     assert all(0 <= share <= 1 for share in shares.values())
+
+
+def test_each_way_in_is_recorded_and_leaves_out_what_it_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("TRAIN_IMAGES", "VALID_IMAGES", "TEST_IMAGES", "UNSEEN_IMAGES"):
+        monkeypatch.setattr(ways_in, name, 64)
+    for name, value in {"EPOCHS": 1, "WIDTH": 4, "SEEDS": range(1)}.items():
+        monkeypatch.setattr(ways_in, name, value)
+    ways_in.main(list(ways_in.ARMS))
+    runs = {run["arm"]: run for run in records.runs("ways-in")}
+    assert runs.keys() == ways_in.ARMS.keys()
+    assert all(run["metrics"].keys() > {"drawn", "rebuilt", "borrowed"} for run in runs.values())
+
+    words = torch.zeros(1, 3, 8)
+    words[:, 0] = 1
+    other = words.clone()
+    other[:, 1] = 1
+
+    def first_word(change: Callable[[TextConditionalVAE], None]) -> list[torch.Tensor]:
+        model = TextConditionalVAE(16, 2, 8, "attend", width=4, normalise_text=False)
+        change(model)
+        reader: Any = model.condition.reader
+        return [reader(text).words[0, 0] for text in (words, other)]
+
+    assert torch.equal(*first_word(ways_in.without_neighbours))
+    assert not torch.equal(*first_word(ways_in.without_places))
