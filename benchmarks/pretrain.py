@@ -2,6 +2,7 @@
 
     python benchmarks/pretrain.py                        # all of them, judges first
     python benchmarks/pretrain.py fashion-concat-sigma   # one
+    python benchmarks/pretrain.py --layout scenes-attend # of a shipped one the layout alone
 
 A run that is stopped goes on where it was; its checkpoints lie in runs/. Only committed code makes
 weights to publish, and a checkpoint of another commit is not taken up.
@@ -9,19 +10,23 @@ weights to publish, and a checkpoint of another commit is not taken up.
 
 from __future__ import annotations
 
+import argparse
 import re
-import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import arms
+import torch
 from arms import Columns
 from torch import nn
 
 from cvae_lib.data.sets import about_encoder
 from cvae_lib.files import write_atomically
-from cvae_lib.pretrained import FOLDER, text_encoder
-from cvae_lib.recipes import RECIPES, recipe_of, train_recipe
+from cvae_lib.latent import fit_layout
+from cvae_lib.models.layout import Layout
+from cvae_lib.pretrained import FOLDER, load_pretrained, record, text_encoder
+from cvae_lib.recipes import RECIPES, Recipe, recipe_of, train_recipe
 from cvae_lib.train import History
 
 REBUILT: Columns = {
@@ -58,7 +63,10 @@ PRIORS = {
         "standard_prior": "$\\mathcal N(0, I)$",
         "fitted_prior": "fitted, given the text",
     },
-    "scenes-attend": {"standard_prior": "its Gaussian", "fitted_prior": "its flow"},
+    "scenes-attend": {
+        "standard_prior": "its Gaussian",
+        "fitted_prior": "the same, after its layout",
+    },
 }
 
 Metrics = dict[str, Any]
@@ -138,6 +146,12 @@ def tables(shipped: dict[str, Metrics], address: str) -> list[Table]:
     ]
 
 
+def check_commit(commit: str) -> None:
+    """ValueError unless ``commit`` names a commit: nobody could train these weights again."""
+    if not re.fullmatch("[0-9a-f]{40}", commit):
+        raise ValueError(f"weights of {commit!r} are not published: commit first, then train")
+
+
 def publish(
     name: str,
     model: nn.Module,
@@ -150,12 +164,8 @@ def publish(
 
     Args:
         data: the training and the test set.
-
-    Raises:
-        ValueError: unless ``commit`` names a commit: nobody could train these weights again.
     """
-    if not re.fullmatch("[0-9a-f]{40}", commit):
-        raise ValueError(f"weights of {commit!r} are not published: commit first, then train")
+    check_commit(commit)
     recipe, (train_set, test_set) = recipe_of(name), data
     content, sha256 = arms.halve(model)
     encoder = text_encoder(recipe.encoder) if recipe.encoder else None
@@ -176,17 +186,51 @@ def publish(
         "metrics": recipe.kind.measure(model, test_set),
         **arms.provenance(recipe.config, history),
         "library_commit": commit,
+        **({"layout": laid_out(recipe, history.layout, commit)} if recipe.layout else {}),
     }
+    return write(name, written, content, folder)
+
+
+def laid_out(recipe: Recipe, told: dict[str, Any], commit: str) -> dict[str, Any]:
+    """What a record says of the layout: as `fit_layout` told, with settings and origin."""
+    assert recipe.layout is not None
+    return {"config": asdict(recipe.layout), **told, **arms.origin(), "library_commit": commit}
+
+
+def publish_layout(name: str, data: tuple[Any, Any], commit: str, folder: Path = FOLDER) -> Any:
+    """Train the layout of a shipped model anew; all else of its record, but metrics, stays."""
+    check_commit(commit)
+    recipe, (train_set, test_set) = recipe_of(name), data
+    assert recipe.layout and recipe.encoder
+    model, run = load_pretrained(name), record(name)
+    torch.manual_seed(recipe.layout.seed)
+    model.prior.layout = Layout(model.text_dim)
+    told = fit_layout(model, train_set, text_encoder(recipe.encoder), recipe.layout)
+    content, sha256 = arms.halve(model)
+    changed = {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "weights_sha256": sha256,
+        "metrics": recipe.kind.measure(model, test_set),
+        "layout": laid_out(recipe, told, commit),
+    }
+    return write(name, run | changed, content, folder)
+
+
+def write(name: str, written: dict[str, Any], content: bytes, folder: Path) -> dict[str, Any]:
+    """Write a model's weights and its record; returns the record."""
     write_atomically(folder / f"{name}.safetensors", content)
     arms.write_json(folder / f"{name}.json", written)
     return written
 
 
-def main(names: list[str]) -> None:
+def main(names: list[str], layout: bool = False) -> None:
     commit = arms.library_commit()
     for name in names or list(RECIPES):
         recipe = recipe_of(name)
         train, valid, test = (recipe.data(split) for split in ("train", "valid", "test"))
+        if layout:
+            print(name, publish_layout(name, (train, test), commit)["layout"], flush=True)
+            continue
         model, history = train_recipe(
             name,
             train,
@@ -199,4 +243,8 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("names", nargs="*", help="of models; all of them if none")
+    parser.add_argument("--layout", action="store_true", help="train only their layouts anew")
+    given = parser.parse_args()
+    main(given.names, given.layout)

@@ -64,7 +64,7 @@ EXPERIMENTS = {
         {
             "scenes-film": "hashed sentences through FiLM, $z$ from a Gaussian given the text",
             "scenes-attend-gaussian": "attention to words, $z$ from its Gaussian p(z | text)",
-            "scenes-attend": "the same, $z$ from the flow",
+            "scenes-attend": "the same, the places that a text leaves open chosen first",
         },
     ),
 }
@@ -78,14 +78,18 @@ def fresh(name: str) -> Any:
     return joined(*(scenes(split, SCENES, seed=seed, **how) for split, seed in FRESH.items()))
 
 
-def draw(model: Any, condition: Tensor, codes: Callable[[slice], Tensor]) -> list[list[Seen]]:
-    """What the judge sees in the pictures of some texts; ``codes`` gives a piece's z."""
+def judged(pictures: Callable[[slice], Tensor], count: int) -> list[list[Seen]]:
+    """What the judge sees in ``count`` pictures, which come piece by piece."""
     judge, seen = load_pretrained("scenes-judge"), list[list[Seen]]()
     with torch.no_grad():
-        for start in range(0, len(condition), BATCH):
-            rows = slice(start, start + BATCH)
-            seen += judge.things(model.decode(codes(rows), condition[rows]))
+        for start in range(0, count, BATCH):
+            seen += judge.things(pictures(slice(start, start + BATCH)))
     return seen
+
+
+def draw(model: Any, condition: Tensor, codes: Callable[[slice], Tensor]) -> list[list[Seen]]:
+    """What the judge sees in the pictures of some texts; ``codes`` gives a piece's z."""
+    return judged(lambda rows: model.decode(codes(rows), condition[rows]), len(condition))
 
 
 def grouped(seen: Sequence[Sequence[Seen]], truths: Sequence[Scene]) -> dict[str, float]:
@@ -149,14 +153,11 @@ def run(arm: str, seed: int) -> dict[str, Any]:
     truths = data.truths
     generator = torch.Generator().manual_seed(seed)
 
-    def drawn(condition: Tensor) -> list[list[Seen]]:
-        def codes(rows: slice) -> Tensor:
-            part = condition[rows]
-            with torch.no_grad():
-                told = model.prepare(part)
-                return model.prior.sample(len(part), told, generator, fitted=fitted)
+    def drawn(texts: Tensor) -> list[list[Seen]]:
+        def pictures(rows: slice) -> Tensor:
+            return model.sample(texts[rows], generator, fitted_prior=fitted)
 
-        return draw(model, condition, codes)
+        return judged(pictures, len(texts))
 
     placed = data.text_vectors("placed")
     with torch.no_grad():

@@ -1,14 +1,20 @@
 """What the latent space holds: codes of a data set, walks between them, a prior fitted to them."""
 
 import math
+import time
 import warnings
+from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from cvae_lib.checks import evaluating, real_number, same_shape, whole_number
-from cvae_lib.data.sets import CaptionedSet, ImageSet, to_unit
+from cvae_lib.config import TrainConfig
+from cvae_lib.data.scenes import PHRASES, open_texts
+from cvae_lib.data.sets import CaptionedSet, ImageSet, TextEncoder, to_unit
+from cvae_lib.data.words import Words
 from cvae_lib.losses import reparameterize
 from cvae_lib.models import VAE, BaseVAE, TextConditionalVAE
 
@@ -99,6 +105,50 @@ def fit_text_prior(
     covariance = width**2 * (left.T @ left / len(left) + torch.diag(logvar.exp().mean(0)))
     at_no_text = mean - weight @ centre
     model.prior.set(at_no_text[None, None], covariance[None, None], text=weight)
+
+
+def fit_layout(
+    model: TextConditionalVAE,
+    data: CaptionedSet,
+    encoder: TextEncoder,
+    config: TrainConfig,
+) -> dict[str, Any]:
+    """Train the layout of a model that reads words, on captions of scenes; `sample` then uses it.
+
+    ``encoder`` reads the words; of the ``config`` count epochs, batch_size, seed and what is of the
+    step size. Returns each epoch's mean "nll" of a text, in nats, how many "texts" and "seconds".
+    """
+    started, history = time.perf_counter(), list[float]()
+    layout, texts = model.prior.layout, open_texts(data, config.seed)
+    device, draw = layout.phrases.device, torch.Generator().manual_seed(config.seed)
+    words = encoder.ragged([text for text, _ in texts])
+    before = encoder.ragged([text[:end] for text, places in texts for end in places])
+    rows = np.repeat(np.arange(len(texts)), [len(places) for _, places in texts])
+    choices = np.zeros((len(words.tokens), 1), np.float16)
+    choices[words.starts[rows] + np.diff(before.starts) - 1, 0] = [
+        1 + place for _, places in texts for place in places.values()
+    ]
+    chosen = Words(choices, words.starts)
+    phrases = encoder.words(PHRASES).to(device)
+    layout.requires_grad_(True)
+    optimizer = torch.optim.Adam(layout.parameters(), config.lr)
+    batches, step = len(texts) // config.batch_size, 0
+    for _ in range(config.epochs):
+        total, order = 0.0, torch.randperm(len(texts), generator=draw).numpy()
+        for batch in np.array_split(order, batches):
+            for group in optimizer.param_groups:
+                group["lr"] = config.lr_at(step, config.epochs * batches)
+            given, wanted = (torch.from_numpy(part[batch]).to(device) for part in (words, chosen))
+            nll = layout.loss(given, wanted[:, :, 0].long())
+            optimizer.zero_grad()
+            nll.mean().backward()
+            optimizer.step()
+            step, total = step + 1, total + float(nll.detach().sum())
+        history.append(total / len(texts))
+    layout.requires_grad_(False)
+    layout.phrases[1:, : phrases.shape[1]] = phrases
+    seconds = time.perf_counter() - started
+    return {"nll": history, "texts": len(texts), "seconds": seconds}
 
 
 def mixture(

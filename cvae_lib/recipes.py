@@ -19,9 +19,8 @@ from cvae_lib.data.sets import CaptionedSet, ImageSet, TextEncoder, about_encode
 from cvae_lib.distributed import Processes
 from cvae_lib.encoders import HashingTextEncoder
 from cvae_lib.files import user_path
-from cvae_lib.latent import fit_prior, fit_text_prior
+from cvae_lib.latent import fit_layout, fit_prior, fit_text_prior
 from cvae_lib.losses import elbo
-from cvae_lib.models.flow import flow_matching
 from cvae_lib.models.judges import judge_objective, scene_judge_objective, truth_set
 from cvae_lib.pretrained import build, text_encoder
 from cvae_lib.train import History, Objective, fit
@@ -85,7 +84,7 @@ class Recipe:
     architecture: dict[str, Any]  # its class and the arguments of that
     config: TrainConfig
     encoder: str | None = None  # of its texts
-    flow: TrainConfig | None = None  # how the flow is trained from which it draws in the end
+    layout: TrainConfig | None = None  # how the layout is trained that it draws by in the end
     prior_width: float | None = None  # of a prior fitted in the end: benchmarks/prior_width.py
 
     @property
@@ -102,7 +101,7 @@ class Recipe:
 
 
 def _recipe(told: dict[str, Any]) -> Recipe:
-    for key in told.keys() & {"config", "flow"}:
+    for key in told.keys() & {"config", "layout"}:
         told[key] = TrainConfig(**told[key])
     return Recipe(**told)
 
@@ -146,15 +145,14 @@ def train_recipe(
     if len(train_set) < least:
         wanted = f"{name} needs at least {least:,} training images"
         raise ValueError(f"{wanted}, to which its prior is fitted; got {len(train_set):,}")
-    facts = about_encoder(text_encoder(recipe.encoder)) if recipe.encoder else {}
+    encoder = text_encoder(recipe.encoder) if recipe.encoder else None
+    facts = about_encoder(encoder) if encoder else {}
     options |= {"checkpoint": checkpoint, "about": facts | (about or {})}
     history = fit(model, train_set, valid_set, config, objective=recipe.kind.objective, **options)
-    if (recipe.prior_width or recipe.flow) and not model.prior.fitted:
+    if (recipe.prior_width or recipe.layout) and not model.prior.fitted:
         together = Processes(next(model.parameters()).device)
-        if recipe.flow:
-            if checkpoint is not None:
-                options["checkpoint"] = Path(checkpoint).with_suffix(".flow.safetensors")
-            fit_flow_prior(model, train_set, valid_set, recipe.flow, **options)
+        if recipe.layout and encoder and together.main:
+            history.layout |= fit_layout(model, train_set, encoder, recipe.layout)
         elif recipe.prior_width and together.main:
             (fit_text_prior if recipe.encoder else fit_prior)(model, train_set, recipe.prior_width)
         if together.main and checkpoint is not None:
@@ -164,20 +162,3 @@ def train_recipe(
             write_tensors(path, tensors | fitted, metadata)
         together.equalise(model)
     return model, history
-
-
-def fit_flow_prior(
-    model: Any, train_set: Any, valid_set: Any, config: TrainConfig, **options: Any
-) -> History:
-    """Train the flow of a model that reads words, all else of it held still; ``options`` of `fit`.
-
-    Its `FlowPrior` then draws from it. The history's "loss" is the squared error of a coordinate
-    of the velocity.
-    """
-    model.requires_grad_(False)
-    model.prior.velocity.requires_grad_(True)
-    try:
-        return fit(model, train_set, valid_set, config, objective=flow_matching, **options)
-    finally:
-        model.requires_grad_(True)
-        model.prior.velocity.requires_grad_(False)

@@ -31,11 +31,12 @@ class History:
     """One row an epoch: means over the training and validation images, images/s, seconds.
 
     ``settings`` has what decides about speed and the last bits of the numbers: "precision",
-    "channels_last", "threads" (None on a GPU) and "device".
+    "channels_last", "threads" (None on a GPU) and "device"; ``layout`` what `fit_layout` returned.
     """
 
     rows: list[dict[str, float]] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
+    layout: dict[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, column: str) -> list[float]:
         return [row[column] for row in self.rows]

@@ -1,4 +1,4 @@
-"""Attention over words, the prior that is learned with it, and the flow trained behind it."""
+"""Attention over words, and the prior that is learned with it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from cvae_lib.data import CaptionedSet
 from cvae_lib.data.words import Words
 from cvae_lib.losses import elbo, log_weights
 from cvae_lib.models import TextConditionalVAE
-from cvae_lib.models.flow import FlowPrior, flow_matching
-from cvae_lib.models.words import Attention, CrossAttention, Reading, WordReader
+from cvae_lib.models.prior import TextPrior
+from cvae_lib.models.words import Attention, CrossAttention, WordReader
 from cvae_lib.pretrained import conditions
-from cvae_lib.recipes import fit_flow_prior
 from cvae_lib.train import TrainConfig
 
 
@@ -154,10 +153,10 @@ def test_an_encoders_texts_come_as_the_model_takes_them(model: TextConditionalVA
 # The prior
 
 
-def test_an_untrained_flow_draws_from_the_gaussian() -> None:
+def test_the_gaussian_draws_what_its_moments_say() -> None:
     torch.manual_seed(0)
     reader = WordReader(5, width=8, queries=2)
-    prior, reading = FlowPrior(6, reader, width=16), reader(sentences(3).expand(20_000, -1, -1))
+    prior, reading = TextPrior(6, reader, 5, width=16), reader(sentences(3).expand(20_000, -1, -1))
     nn.init.normal_(prior.gaussian[-1].bias)
     assert not prior.fitted
     mean, logvar = prior.moments(reading)
@@ -171,46 +170,9 @@ def test_an_untrained_flow_draws_from_the_gaussian() -> None:
 
 def test_its_gaussian_never_gets_so_narrow_that_the_kl_explodes() -> None:
     reader = WordReader(5, width=8, queries=2)
-    prior = FlowPrior(6, reader, width=16)
+    prior = TextPrior(6, reader, 5, width=16)
     nn.init.constant_(prior.gaussian[-1].bias, -1000.0)
     assert prior.moments(reader(sentences(3)))[1].min() >= -6
-
-
-def two_modes(count: int) -> tuple[Tensor, Reading]:
-    """Codes near (2, 2) or (-2, -2) for a text of one word, near (2, -2) for one of two."""
-    reading = Reading(
-        torch.ones(count, 2, 8),
-        torch.stack([torch.zeros(count), torch.arange(count) % 2], 1).eq(1),
-        torch.stack([torch.arange(count) % 2, torch.ones(count)], 1).repeat(1, 8),
-    )
-    sign = 1 - 2 * torch.randint(2, (count,), generator=seeded(2))
-    open_text = torch.arange(count) % 2 == 1
-    centre = torch.stack([torch.where(open_text, sign, 1), torch.where(open_text, sign, -1)], 1)
-    return 2 * centre + 0.1 * torch.randn(count, 2, generator=seeded(3)), reading
-
-
-def test_a_trained_flow_has_the_modes_that_one_gaussian_has_not() -> None:
-    torch.manual_seed(0)
-    prior = FlowPrior(2, WordReader(5, width=8, queries=2), width=32)
-    prior.velocity.requires_grad_(True)
-    z, reading = two_modes(256)
-    start = prior.loss(z, reading, seeded()).mean()
-    optimizer = torch.optim.Adam(prior.velocity.parameters(), 5e-3)
-    for step in range(300):
-        optimizer.zero_grad()
-        prior.loss(z, reading, seeded(step)).mean().backward()
-        optimizer.step()
-    assert prior.fitted and prior.loss(z, reading, seeded()).mean() < 0.5 * start
-    with torch.no_grad():
-        drawn = prior.sample(256, reading, seeded(1))
-        plain = prior.sample(256, reading, seeded(1), fitted=False)
-    nearest = torch.cdist(drawn, torch.tensor([[2.0, 2], [-2, -2], [2, -2]]))
-    assert (nearest.min(1).values < 1).float().mean() > 0.9
-    found = nearest.argmin(1)
-    assert (found[0::2] == 2).float().mean() > 0.9  # the text that leaves nothing open
-    shares = torch.bincount(found[1::2], minlength=3) / 128
-    assert shares[0] > 0.25 and shares[1] > 0.25 and shares[2] < 0.1
-    assert (plain.norm(dim=1) < 2).float().mean() > 0.5  # between them
 
 
 def captioned(count: int, styles: int = 2) -> CaptionedSet:
@@ -224,23 +186,6 @@ def captioned(count: int, styles: int = 2) -> CaptionedSet:
     starts = np.arange(count + 1, dtype=np.int64) * styles
     texts = ["a text"] * (count * styles)
     return CaptionedSet(images, words, starts, texts, styles=("plain", "long"))
-
-
-def test_the_flow_is_trained_and_nothing_else(model: TextConditionalVAE) -> None:
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    config = TrainConfig(epochs=2, batch_size=8, lr=1e-2, grad_clip=1.0)
-    history = fit_flow_prior(model, captioned(32), captioned(8), config)
-    assert len(history) == 2 and model.prior.fitted
-    changed = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
-    assert changed and all(name.startswith("prior.velocity.") for name in changed)
-    learning = {name for name, p in model.named_parameters() if p.requires_grad}
-    assert learning == {n for n, _ in model.named_parameters() if "velocity" not in n}
-
-
-def test_flow_matching_leaves_the_mode_as_it_is(model: TextConditionalVAE, x: Tensor) -> None:
-    model.train()
-    terms = flow_matching(model, x, sentences(3, 1, 2, 3), seeded())
-    assert terms["loss"].shape == (4,) and all(layer.training for layer in model.modules())
 
 
 def test_gradients_are_clipped(model: TextConditionalVAE) -> None:

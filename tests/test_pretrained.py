@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pretrain import publish
+from pretrain import publish, publish_layout
 
-from cvae_lib import evaluation, pretrained
+from cvae_lib import evaluation, pretrained, recipes
 from cvae_lib.checkpoint import CheckpointError
 from cvae_lib.data import CaptionedSet, ImageSet
 from cvae_lib.models import VAE, ConcatConditionalVAE
@@ -180,28 +180,46 @@ def test_train_and_publish_round_trip(
     assert json.loads((tmp_path / f"{name}.json").read_text()) == record(name) == written
 
 
-def test_a_recipe_with_a_flow_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+def test_a_recipe_with_a_layout_goes_on_where_it_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe, path = RECIPES["scenes-attend"], tmp_path / "attend.safetensors"
-    sets = recipe.data("train", 24), recipe.data("valid", 8)
-    config = replace(recipe.config, epochs=1, batch_size=12)
+    sets = recipe.data("train", 300), recipe.data("valid", 8)
+    config = replace(recipe.config, epochs=1, batch_size=100)
 
-    def train() -> Any:
-        return train_recipe("scenes-attend", *sets, config=config, checkpoint=path)[0]
+    def train() -> tuple[Any, History]:
+        return train_recipe("scenes-attend", *sets, config=config, checkpoint=path)
 
-    def stop(row: dict[str, float]) -> None:
-        if flowing := path.with_suffix(".flow.safetensors").exists():
-            raise KeyboardInterrupt(flowing)
+    def stop(*arguments: Any) -> None:
+        raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        train_recipe("scenes-attend", *sets, config=config, checkpoint=path, on_epoch=stop)
+    with monkeypatch.context() as stopped, pytest.raises(KeyboardInterrupt):
+        stopped.setattr(recipes, "fit_layout", stop)
+        train()
     assert not load_checkpoint(path).prior.fitted
-    model, again = train(), train()
-    assert model.prior.fitted and not any(
-        p.requires_grad for p in model.prior.velocity.parameters()
-    )
+    (model, history), (again, _) = train(), train()
+    assert model.prior.fitted and recipe.layout
+    assert len(history.layout["nll"]) == recipe.layout.epochs
     for name, value in load_checkpoint(path).state_dict().items():
         assert torch.equal(value, model.state_dict()[name]), name
         assert torch.equal(value, again.state_dict()[name]), name
+
+
+def test_a_layout_is_published_anew_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = RECIPES["scenes-attend"]
+    sets = recipe.data("train", 300), recipe.data("test", 40)
+    written = publish_layout("scenes-attend", sets, "0" * 40, tmp_path)
+    shipped = record("scenes-attend")
+    kept = shipped.keys() - {"weights_sha256", "metrics", "layout", "parameters"}
+    assert all(written[key] == shipped[key] for key in kept)
+    assert written["layout"]["library_commit"] == "0" * 40
+    before = load_pretrained("scenes-attend").state_dict()
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    after = load_pretrained("scenes-attend").state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and all(name.startswith("prior.layout.") for name in changed)
 
 
 def test_a_fitted_prior_is_what_sample_uses() -> None:

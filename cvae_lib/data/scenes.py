@@ -5,6 +5,7 @@ Every scene is a function of (seed, split, index) alone: no matter how many are 
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from functools import reduce
@@ -116,6 +117,46 @@ def write_scenes(
     content = {"info": info, "licenses": [], "images": images, "annotations": annotations}
     write_atomically(path, json.dumps(content).encode())
     return path
+
+
+OPEN = ("named", "related", "background")  # styles whose captions name no place
+PHRASES = [cell[0] for row in shapes.PLACES for cell in row]  # one for each place
+
+
+def open_texts(data: CaptionedSet, seed: int = 0) -> list[tuple[str, dict[int, int]]]:
+    """Captions of scenes that leave places open, and which: end of a thing's words → its place.
+
+    A place is a number from 0 to 8, row by row. A scene of several things gives four texts, two of
+    them of their relation; a scene of one thing gives one. Half of the texts tell each place with
+    a chance of one half.
+    """
+    rng, found = np.random.default_rng(seed), []
+    for row, scene in enumerate(data.truths or ()):
+        several = (*OPEN, "related")
+        for style in several if scene.things[1:] else [_pick(rng, OPEN)]:
+            text = data.texts[data.starts[row] + STYLES.index(style)]
+            all_open = rng.random() < 0.5
+            left, told = dict[int, int](), 0  # ends of things, characters put in before them
+            for end, thing in sorted((_end(text, thing), thing) for thing in scene.things):
+                if all_open or rng.random() < 0.5:
+                    left[end + told] = 3 * thing.row + thing.column
+                else:
+                    phrase = f" {_pick(rng, shapes.PLACES[thing.row][thing.column])}"
+                    text = text[: end + told] + phrase + text[end + told :]
+                    told += len(phrase)
+            found.append((text, left))
+    return found
+
+
+def _end(text: str, thing: Thing) -> int:
+    """Where a caption's words for a thing end; no two things of a scene have one colour."""
+    colours, names = (
+        "|".join(words) for words in (shapes.COLOURS[thing.colour], shapes.SHAPES[thing.shape])
+    )
+    found = re.search(rf"\b({colours}) ({names})\b", text)
+    if found is None:
+        raise ValueError(f"{text!r} has no {thing.colour} {thing.shape}")
+    return found.end()
 
 
 # Drawing at random.

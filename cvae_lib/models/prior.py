@@ -6,6 +6,11 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.distributions import MultivariateNormal
 
+from cvae_lib.models.layout import Layout
+from cvae_lib.models.words import Reading, WordReader
+
+LARGEST_LOGVAR = 6.0  # of a text's Gaussian, both ways: a narrower one makes a KL that explodes
+
 
 def scaled_noise(
     count: int, dim: int, like: Tensor, generator: Generator | None, temperature: float
@@ -126,3 +131,46 @@ class Prior(nn.Module):
         self.text.zero_()
         for name, value in given.items():
             self.get_buffer(name).copy_(value)
+
+
+class TextPrior(nn.Module):
+    """p(z | text) for a `Reading` of texts: a Gaussian whose moments a network tells.
+
+    It is trained with the VAE, as the prior of its KL term (Sohn et al. 2015). It has one mode,
+    where "a red circle" has as many as there are places: so its `layout`, trained afterwards, first
+    puts the places that a text leaves open into the text.
+    """
+
+    def __init__(
+        self, latent_dim: int, reader: WordReader, word_dim: int, width: int = 256
+    ) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        last = nn.Linear(width, 2 * latent_dim)
+        self.gaussian = nn.Sequential(nn.Linear(reader.pooled, width), nn.GELU(), last)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.layout = Layout(word_dim)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the layout has been trained."""
+        return self.layout.fitted
+
+    def moments(self, condition: Reading) -> tuple[Tensor, Tensor]:
+        """Mean and log variance of the Gaussian, each (B, latent_dim)."""
+        mean, logvar = self.gaussian(condition.pooled).float().chunk(2, dim=1)
+        return mean, LARGEST_LOGVAR * torch.tanh(logvar / LARGEST_LOGVAR)
+
+    def sample(
+        self,
+        count: int,
+        condition: Reading,
+        generator: Generator | None = None,
+        temperature: float = 1.0,
+        fitted: bool = True,
+    ) -> Tensor:
+        """Draw z (count, latent_dim); as in `Prior`, but always from the Gaussian."""
+        mean, logvar = self.moments(condition)
+        noise = scaled_noise(count, self.latent_dim, mean, generator, temperature)
+        return mean + torch.exp(0.5 * logvar) * noise

@@ -5,14 +5,13 @@ from itertools import pairwise
 from typing import Any
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from cvae_lib.checks import as_tensor, check_finite, one_of, whole_number
 from cvae_lib.losses import Likelihood
 from cvae_lib.models.base import BaseVAE
 from cvae_lib.models.conditioning import CONDITIONINGS, Attend, Sizes
-from cvae_lib.models.flow import FlowPrior
-from cvae_lib.models.prior import Prior
+from cvae_lib.models.prior import Prior, TextPrior
 from cvae_lib.models.words import HEADS, Reading
 
 
@@ -79,7 +78,7 @@ class TextConditionalVAE(BaseVAE):
         self.to_rgb = nn.Conv2d(up[-1], 3, 3, padding=1)
         self.prior: Any = Prior(self.latent_dim, 1, self.prior_components, self.text_dim)
         if isinstance(self.condition, Attend):
-            self.prior = FlowPrior(self.latent_dim, self.condition.reader)
+            self.prior = TextPrior(self.latent_dim, self.condition.reader, text_dim)
 
     @classmethod
     def article(cls, image_size: int = 128, latent_dim: int = 512) -> "TextConditionalVAE":
@@ -105,6 +104,12 @@ class TextConditionalVAE(BaseVAE):
         """
         if not self.conditional or isinstance(condition, Reading):
             return condition if self.conditional else None
+        text = self._checked(condition, batch)
+        text = F.layer_norm(text, (self.text_dim,)) if self.normalise_text else text
+        return self.condition.reader(text) if isinstance(self.condition, Attend) else text
+
+    def _checked(self, condition: Any, batch: int | None = None) -> Tensor:
+        """Text vectors in the type of the weights; ValueError for what does not fit."""
         text = as_tensor(condition, "text vectors must be a tensor or an array")
         words = isinstance(self.condition, Attend)
         fits = text.is_floating_point() and text.shape[1 + words :] == (self.text_dim,)
@@ -113,9 +118,7 @@ class TextConditionalVAE(BaseVAE):
             came = f"{text.dtype} {tuple(text.shape)}: use the text encoder of the model's training"
             raise ValueError(f"text vectors must be float {want}, got {came}")
         check_finite(text, "number of a text vector")
-        text = text.to(self.mu_head.weight)
-        text = F.layer_norm(text, (self.text_dim,)) if self.normalise_text else text
-        return self.condition.reader(text) if isinstance(self.condition, Attend) else text
+        return text.to(self.mu_head.weight)
 
     def given(self, condition: Any) -> tuple[Any, tuple[Tensor | float, Tensor | float]]:
         """The condition, its words read once for a whole step, and the prior's moments for it."""
@@ -123,6 +126,18 @@ class TextConditionalVAE(BaseVAE):
             return condition, (0.0, 0.0)
         reading = self.prepare(condition)
         return reading, self.prior.moments(reading)
+
+    def sample(
+        self,
+        condition: Any,
+        generator: Generator | None = None,
+        temperature: float = 1.0,
+        fitted_prior: bool = True,
+    ) -> Tensor:
+        """As `BaseVAE.sample`; of words, the prior's `Layout` first adds the places they lack."""
+        if isinstance(self.prior, TextPrior) and self.prior.fitted and fitted_prior:
+            condition = self.prior.layout.complete(self._checked(condition), generator, temperature)
+        return super().sample(condition, generator, temperature, fitted_prior)
 
 
 def _down(channels_in: int, channels_out: int) -> nn.Sequential:
