@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "encoders": {"checks", "clip", "data", "files", "text"},
     "files": set(),
     "grammar": set(),
-    "latent": {"checks", "data", "losses", "models"},
+    "latent": {"checks", "config", "data", "losses", "models"},
     "losses": {"checks", "distributed"},
     "evaluation": {"checks", "data", "losses", "metrics", "models", "pretrained"},
     "metrics": {"checks", "data", "files"},
