@@ -12,6 +12,7 @@ import pack_photos
 import pytest
 from PIL import Image
 
+from cvae_lib.corpus import load_photographs
 from cvae_lib.data import coco_images, shipped_photos
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,6 +60,16 @@ def test_the_reader_reads_all_and_leaves_the_folder_alone() -> None:
     counts = {name: count for name, count in found.report.items() if count}
     assert counts == {"images": 57, "captions": 285, "grey": 1}
     assert "CC BY 2.0" in found.source and stamps() == before
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_a_chapter_gets_them_split(words: bool) -> None:
+    found = load_photographs(16, words=words)
+    assert found.photos and (len(found.train), len(found.test)) == (46, 11)
+    assert found.about == "46 photographs of COCO val2017, 11 to measure on, texts hashed"
+    images, vectors = next(found.test.batches(11))
+    assert images.shape == (11, 3, 16, 16) and len(vectors) == 11
+    assert set(found.train.texts).isdisjoint(found.test.texts)
 
 
 def test_the_credits_are_those_of_the_annotations() -> None:
