@@ -1,4 +1,4 @@
-"""Pictures for a chapter: garments; with captions photographs, else drawn scenes."""
+"""Pictures for a chapter: garments; with captions photographs or drawn scenes."""
 
 import os
 from typing import NamedTuple
@@ -55,13 +55,30 @@ def load_corpus(
         except (data.DataError, OSError, ImportError) as error:  # ImportError: no openai-clip
             reason = str(error)
         else:
-            tenth = len(photos) // 10
-            train, test = photos.subset(slice(tenth, None)), photos.first(tenth)
-            many = f"{len(train):,} photographs of COCO {SPLIT}, {len(test):,} to measure on"
-            return Corpus(train, test, clip, True, f"{many}, texts by CLIP")
+            return _photographs(photos, len(photos) // 10, clip, "texts by CLIP")
     encoder = encoder or HashingTextEncoder()
     train = scenes("train", train_scenes, size, encoder=encoder, words=words)
     test = scenes("test", test_scenes, size, encoder=encoder, words=words)
     many = f"{len(train):,} drawn scenes, {len(test):,} to measure on"
-    how = "texts hashed" if encoder.name == "hashing" else f"{encoder.name} texts"
-    return Corpus(train, test, encoder, False, f"{many}, {how} ({reason})")
+    return Corpus(train, test, encoder, False, f"{many}, {_how(encoder)} ({reason})")
+
+
+def load_photographs(size: int, encoder: TextEncoder | None = None, words: bool = False) -> Corpus:
+    """The photographs that ship, of ``size`` x ``size`` pixels: 46 to train on, 11 to measure on.
+
+    ``encoder`` and ``words`` are those of `load_corpus`; nothing is downloaded.
+    """
+    encoder, root = encoder or HashingTextEncoder(), data.shipped_photos()
+    photos = data.coco_captions(SPLIT, size, root, encoder=encoder, words=words)
+    return _photographs(photos, len(photos) // 5, encoder, _how(encoder))
+
+
+def _photographs(photos: data.CaptionedSet, held: int, encoder: TextEncoder, how: str) -> Corpus:
+    """All but the first ``held`` photos to train on, those to measure on."""
+    train, test = photos.subset(slice(held, None)), photos.first(held)
+    many = f"{len(train):,} photographs of COCO {SPLIT}, {len(test):,} to measure on"
+    return Corpus(train, test, encoder, True, f"{many}, {how}")
+
+
+def _how(encoder: TextEncoder) -> str:
+    return "texts hashed" if encoder.name == "hashing" else f"{encoder.name} texts"

@@ -1,6 +1,6 @@
 """Data: sets, Fashion-MNIST, Scenes, and COCO."""
 
-from cvae_lib.data.coco import CocoImages, coco_captions, coco_images, download_coco
+from cvae_lib.data.coco import CocoImages, coco_captions, coco_images, download_coco, shipped_photos
 from cvae_lib.data.fashion import FASHION_CLASSES, fashion_mnist
 from cvae_lib.data.scenes import draw_scene, write_scenes
 from cvae_lib.data.sets import CaptionedSet, ImageSet, TextEncoder, to_bytes, to_unit
@@ -10,5 +10,5 @@ from cvae_lib.files import DataError
 __all__ = [
     "FASHION_CLASSES", "CaptionedSet", "CocoImages", "DataError", "ImageSet", "Scene",
     "TextEncoder", "Thing", "coco_captions", "coco_images", "download_coco", "draw_scene",
-    "fashion_mnist", "render", "to_bytes", "to_unit", "write_scenes",
+    "fashion_mnist", "render", "shipped_photos", "to_bytes", "to_unit", "write_scenes",
 ]  # fmt: skip

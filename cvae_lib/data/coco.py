@@ -147,6 +147,11 @@ def coco_root(root: Root = None) -> Path:
     return user_path(root or os.environ.get("CVAE_COCO_ROOT") or cache_root() / "coco")
 
 
+def shipped_photos() -> Path:
+    """Return the COCO folder that ships: 57 photographs of val2017, CC BY 2.0, shorter side 288."""
+    return Path(__file__).parent / "photos"
+
+
 def annotation_file(split: str, root: Root = None) -> Path:
     """Return the captions' file; DataError if there is none, ValueError if ``split`` is no name."""
     if not re.fullmatch(r"\w[\w.-]*", split):
