@@ -132,7 +132,7 @@ def fit_layout(
     phrases = encoder.words(PHRASES).to(device)
     layout.requires_grad_(True)
     optimizer = torch.optim.Adam(layout.parameters(), config.lr)
-    batches, step = len(texts) // config.batch_size, 0
+    batches, step = max(1, len(texts) // config.batch_size), 0
     for _ in range(config.epochs):
         total, order = 0.0, torch.randperm(len(texts), generator=draw).numpy()
         for batch in np.array_split(order, batches):

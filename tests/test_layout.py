@@ -61,6 +61,8 @@ def test_the_nll_of_all_choices_is_that_of_a_distribution() -> None:
 
 def test_open_texts_say_what_is_open() -> None:
     data = scenes("train", 60, 16, encoder=HashingTextEncoder(8))
+    with pytest.raises(ValueError, match="learnt from scenes, whose truth is known, not Scenes"):
+        open_texts(replace(data, truths=None))
     found = open_texts(data)
     assert found == open_texts(data) != open_texts(data, seed=1)
     several = sum(len(scene.things) > 1 for scene in data.truths or ())

@@ -142,7 +142,7 @@ def test_every_combination_trains_every_parameter(kind: Any, likelihood: Any) ->
     assert terms["loss"].shape == (4,) and terms["loss"].isfinite().all()
     terms["loss"].mean().backward()
     for name, parameter in model.named_parameters():
-        if name.startswith("prior.velocity."):
+        if name.startswith("prior.layout."):
             assert parameter.grad is None, name
             continue
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name

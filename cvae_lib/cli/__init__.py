@@ -21,7 +21,7 @@ train text --coco ~/coco --split train2017 --size 128 --encoder clip
 evaluate runs/fashion-concat.safetensors --images 1000
 sample "two dark hoodies and a wide bag" --out picture.png
 sample "long dresses" --out dresses.png --n 8 --temperature 0.8
-sample "a red circle above a blue square" --out scene.png --model runs/text.safetensors
+sample "a red circle above a blue square" --out scene.png --model scenes-attend
 data coco --download val2017
 data coco --root scenes --split train
 data scenes --out scenes --count 50000 --size 64

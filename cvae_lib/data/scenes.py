@@ -128,10 +128,12 @@ def open_texts(data: CaptionedSet, seed: int = 0) -> list[tuple[str, dict[int, i
 
     A place is a number from 0 to 8, row by row. A scene of several things gives four texts, two of
     them of their relation; a scene of one thing gives one. Half of the texts tell each place with
-    a chance of one half.
+    a chance of one half. ValueError for captions of other pictures.
     """
+    if not data.truths:
+        raise ValueError(f"a layout is learnt from scenes, whose truth is known, not {data.source}")
     rng, found = np.random.default_rng(seed), []
-    for row, scene in enumerate(data.truths or ()):
+    for row, scene in enumerate(data.truths):
         several = (*OPEN, "related")
         for style in several if scene.things[1:] else [_pick(rng, OPEN)]:
             text = data.texts[data.starts[row] + STYLES.index(style)]

@@ -86,7 +86,7 @@ class WordReader(nn.Module):
 class CrossAttention(nn.Module):
     """The cells of a map (B, C, side, side) look at a text's words and change by what they find.
 
-    A cell's query holds its place as sines and cosines: without them no cell knows where it is.
+    A cell's query holds its place as sines and cosines: without them not every training finds it.
     """
 
     places: Tensor  # (side · side, 4 · WAVES)
