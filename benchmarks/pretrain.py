@@ -201,7 +201,8 @@ def publish_layout(name: str, data: tuple[Any, Any], commit: str, folder: Path =
     """Train the layout of a shipped model anew; all else of its record, but metrics, stays."""
     check_commit(commit)
     recipe, (train_set, test_set) = recipe_of(name), data
-    assert recipe.layout and recipe.encoder
+    if not (recipe.layout and recipe.encoder):
+        raise ValueError(f"{name} has no layout: leave out --layout to train all of it")
     model, run = load_pretrained(name), record(name)
     torch.manual_seed(recipe.layout.seed)
     model.prior.layout = Layout(model.text_dim)
@@ -225,7 +226,7 @@ def write(name: str, written: dict[str, Any], content: bytes, folder: Path) -> d
 
 def main(names: list[str], layout: bool = False) -> None:
     commit = arms.library_commit()
-    for name in names or list(RECIPES):
+    for name in names or [name for name, recipe in RECIPES.items() if recipe.layout or not layout]:
         recipe = recipe_of(name)
         train, valid, test = (recipe.data(split) for split in ("train", "valid", "test"))
         if layout:

@@ -210,6 +210,8 @@ def test_a_layout_is_published_anew_and_nothing_else(
 ) -> None:
     recipe = RECIPES["scenes-attend"]
     sets = recipe.data("train", 300), recipe.data("test", 40)
+    with pytest.raises(ValueError, match="scenes-film has no layout: leave out --layout"):
+        publish_layout("scenes-film", sets, "0" * 40, tmp_path)
     written = publish_layout("scenes-attend", sets, "0" * 40, tmp_path)
     shipped = record("scenes-attend")
     kept = shipped.keys() - {"weights_sha256", "metrics", "layout", "parameters"}
