@@ -67,6 +67,8 @@ PRIORS = {
         "standard_prior": "its Gaussian",
         "fitted_prior": "the same, after its layout",
     },
+    "scenes-map": {"rebuilt": "the picture itself"},
+    "scenes-flow": {"drawn": "the flow"},
 }
 
 Metrics = dict[str, Any]
@@ -94,7 +96,7 @@ def tables(shipped: dict[str, Metrics], address: str) -> list[Table]:
     judges = {"fashion-judge", "scenes-judge"}
     named = [({"model": f"`{name}`"}, one) for name, one in measured.items() if name not in judges]
     garments = [row for row in named if "fashion" in row[0]["model"]]
-    scenes = [row for row in named if "scenes" in row[0]["model"]]
+    scenes = [row for row in named if "sse_per_pixel" in row[1]]
     asked = [
         (
             {"model": f"`{name}`", "$z$ from": title, "the text asks for": what},

@@ -74,7 +74,7 @@ EXPERIMENTS = {
 def fresh(name: str) -> Any:
     """The fresh scenes, their texts as the model takes them."""
     model, encoder, _ = load(name)
-    how: dict[str, Any] = {"encoder": encoder, "words": model.condition.reads_words}
+    how: dict[str, Any] = {"encoder": encoder, "words": model.reads_words}
     return joined(*(scenes(split, SCENES, seed=seed, **how) for split, seed in FRESH.items()))
 
 

@@ -156,7 +156,7 @@ def run(name: str, seed: int, again: bool) -> dict[str, Any]:
         channels_last=False,
     )
     history = arms.trained(EXPERIMENT, name, model, (train, valid), config, again)
-    if not model.condition.reads_words:
+    if not model.reads_words:
         fit_text_prior(model, train, seed=seed)
     seen = pictures("test", TEST_IMAGES, *how)
     bound = evaluate(model, seen)

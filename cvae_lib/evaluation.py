@@ -13,7 +13,14 @@ from cvae_lib import losses, metrics, models
 from cvae_lib.checks import evaluating
 from cvae_lib.data import CaptionedSet, ImageSet, to_unit
 from cvae_lib.data.shapes import Thing
-from cvae_lib.models import VAE, FashionJudge, SceneJudge, TextConditionalVAE
+from cvae_lib.models import (
+    VAE,
+    FashionJudge,
+    LatentFlow,
+    MapVAE,
+    SceneJudge,
+    TextConditionalVAE,
+)
 from cvae_lib.models.judges import Seen
 from cvae_lib.pretrained import load_pretrained
 
@@ -69,25 +76,26 @@ def measure_scenes(model: TextConditionalVAE, data: CaptionedSet, seed: int = 0)
     texts of "one" thing, of "several", and to those that ask for a combination never seen:
     "unseen_one" (a shape in a colour), "unseen_several" (that, or shapes above or beside others).
     """
-    device = next(model.parameters()).device
-    judge, truths = load_pretrained("scenes-judge", device), data.truths or ()
-    groups: dict[str, list[int]] = {}
-    for row, scene in enumerate(truths):
-        number = "one" if len(scene.things) == 1 else "several"
-        groups.setdefault(f"unseen_{number}" if scene.unseen() else number, []).append(row)
-    seen = data.subset(np.array([not scene.unseen() for scene in truths], bool))
-    result = _reconstruction(model, seen, BATCH, seed)
-    result["sse_per_pixel"] = result.pop("sse") / seen.images[0, 0].size
-    real = metrics.judge_features(judge, _pixels(seen).to(device), BATCH)
+    result, judge = _scene_reconstruction(model, data, seed), _scene_judge(model)
     for name, fitted in _priors(model).items():
-        drawn = draw_placed(model, data, seed, fitted)
-        fakes = metrics.judge_features(judge, drawn[: len(seen)], BATCH)
-        result[name] = {"frechet": metrics.frechet_distance(fakes, real)}
-        things = judge.things(drawn)
-        for group, rows in groups.items():
-            score = obedience([things[i] for i in rows], [truths[i].things for i in rows])
-            result[name] |= {f"{group}_{key}": value for key, value in score.items()}
+        result[name] = _judged(judge, draw_placed(model, data, seed, fitted), data)
     return result
+
+
+def measure_map_vae(model: MapVAE, data: CaptionedSet, seed: int = 0) -> dict[str, Any]:
+    """What a `MapVAE` keeps of scenes: as `measure_scenes`, but "rebuilt" from their own codes."""
+    result = _scene_reconstruction(model, data, seed)
+    pieces = _pixels(data).to(next(model.parameters()).device).split(BATCH)
+    rebuilt = torch.cat([model.reconstruct(piece) for piece in pieces])
+    return result | {"rebuilt": _judged(_scene_judge(model), rebuilt, data)}
+
+
+def measure_flow(model: LatentFlow, data: CaptionedSet, seed: int = 0) -> dict[str, Any]:
+    """What a `LatentFlow` draws for the captions that place every thing, as `measure_scenes`."""
+    generator = torch.Generator(device := next(model.parameters()).device).manual_seed(seed)
+    texts = data.text_vectors("placed").split(BATCH)
+    drawn = torch.cat([model.sample(text.to(device), generator) for text in texts])
+    return {"drawn": _judged(_scene_judge(model), drawn, data)}
 
 
 def draw_placed(
@@ -119,6 +127,38 @@ def obedience(
         pictures.append(shares | {"count": right, "all": right and shares["all"] == 1})
     names = ("colour", "shape", "position", "count", "all")
     return {name: sum(row[name] for row in pictures) / len(pictures) for name in names}
+
+
+def _scene_judge(model: torch.nn.Module) -> SceneJudge:
+    return load_pretrained("scenes-judge", next(model.parameters()).device)
+
+
+def _seen(data: CaptionedSet) -> CaptionedSet:
+    """Those scenes whose combinations a text model has met in training."""
+    return data.subset(np.array([not scene.unseen() for scene in data.truths or ()], bool))
+
+
+def _scene_reconstruction(model: Any, data: CaptionedSet, seed: int) -> dict[str, Any]:
+    seen = _seen(data)
+    result = _reconstruction(model, seen, BATCH, seed)
+    result["sse_per_pixel"] = result.pop("sse") / seen.images[0, 0].size
+    return result
+
+
+def _judged(judge: SceneJudge, drawn: Tensor, data: CaptionedSet) -> dict[str, float]:
+    """Fréchet distance of pictures drawn for ``data`` (those seen), and `obedience` by group."""
+    groups, truths, seen = dict[str, list[int]](), data.truths or (), _seen(data)
+    for row, scene in enumerate(truths):
+        number = "one" if len(scene.things) == 1 else "several"
+        groups.setdefault(f"unseen_{number}" if scene.unseen() else number, []).append(row)
+    real = metrics.judge_features(judge, _pixels(seen).to(drawn), BATCH)
+    fakes = metrics.judge_features(judge, drawn[: len(seen)], BATCH)
+    result = {"frechet": metrics.frechet_distance(fakes, real)}
+    things = judge.things(drawn)
+    for group, rows in groups.items():
+        score = obedience([things[i] for i in rows], [truths[i].things for i in rows])
+        result |= {f"{group}_{key}": value for key, value in score.items()}
+    return result
 
 
 def _priors(model: Any) -> dict[str, bool]:

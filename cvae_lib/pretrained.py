@@ -83,14 +83,14 @@ def load(
         known = ", ".join(shipped())
         raise ValueError(f"no model and no file {name!r}: choose one of {known}, or a checkpoint")
     model, encoder = load_checkpoint(path, device), _encoder_of(name, read_tensors(path)[1])
-    if encoder is None and isinstance(model, models.TextConditionalVAE):
+    if encoder is None and isinstance(model, models.TextConditionalVAE | models.LatentFlow):
         raise CheckpointError(f"{name} does not say which text encoder it was trained with")
     return model, encoder, None
 
 
 def conditions(model: Any, encoder: TextEncoder, texts: Sequence[str]) -> torch.Tensor:
     """What a text model takes for texts: a vector of each (N, D), or of each word (N, L, D)."""
-    return encoder.words(texts) if model.condition.reads_words else encoder(texts)
+    return encoder.words(texts) if model.reads_words else encoder(texts)
 
 
 def text_encoder(name: str, dim: int = 512, device: str | torch.device = "cpu") -> TextEncoder:

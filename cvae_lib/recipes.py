@@ -15,17 +15,19 @@ from cvae_lib.checkpoint import read_tensors, write_tensors
 from cvae_lib.config import TrainConfig
 from cvae_lib.data.fashion import fashion_mnist
 from cvae_lib.data.scenes import joined, scenes
-from cvae_lib.data.sets import CaptionedSet, ImageSet, TextEncoder, about_encoder
+from cvae_lib.data.sets import CaptionedSet, ImageSet, TextEncoder, about_encoder, to_unit
 from cvae_lib.distributed import Processes
 from cvae_lib.encoders import HashingTextEncoder
 from cvae_lib.files import user_path
 from cvae_lib.latent import fit_layout, fit_prior, fit_text_prior
 from cvae_lib.losses import elbo
 from cvae_lib.models.judges import judge_objective, scene_judge_objective, truth_set
-from cvae_lib.pretrained import build, text_encoder
+from cvae_lib.models.latent_flow import latent_flow_matching
+from cvae_lib.pretrained import build, load_pretrained, text_encoder
 from cvae_lib.train import History, Objective, fit
 
 SCENES = {"train": 50_000, "valid": 1_000, "test": 4_000}  # pictures behind the shipped models
+CODED = 2_000  # pictures whose codes tell a flow their mean and spread
 UNSEEN_SEED = {"train": 1, "valid": 2, "test": 0}
 
 
@@ -72,6 +74,8 @@ KINDS = {
     "FilmConditionalVAE": GARMENTS,
     "FashionJudge": Kind(garments, evaluation.measure_judge, judge_objective),
     "TextConditionalVAE": Kind(scene_set, evaluation.measure_scenes),
+    "MapVAE": Kind(scene_set, evaluation.measure_map_vae),
+    "LatentFlow": Kind(scene_set, evaluation.measure_flow, latent_flow_matching),
     "SceneJudge": Kind(judged_scenes, evaluation.measure_scene_judge, scene_judge_objective),
 }
 
@@ -85,6 +89,7 @@ class Recipe:
     config: TrainConfig
     encoder: str | None = None  # of its texts
     layout: TrainConfig | None = None  # how the layout is trained that it draws by in the end
+    vae: str | None = None  # the shipped one over whose codes it is a flow
     prior_width: float | None = None  # of a prior fitted in the end: benchmarks/prior_width.py
 
     @property
@@ -96,7 +101,7 @@ class Recipe:
         """Its images of "train", "valid" or "test", their texts as its model takes them."""
         if self.encoder is None:
             return self.kind.data(split, count)
-        words = self.architecture["conditioning"] == "attend"
+        words = self.vae is not None or self.architecture["conditioning"] == "attend"
         return self.kind.data(split, count, encoder=text_encoder(self.encoder), words=words)
 
 
@@ -141,6 +146,9 @@ def train_recipe(
     config = config or recipe.config
     torch.manual_seed(config.seed)
     model = build(recipe.architecture).to(device)
+    if recipe.vae:
+        pixels = to_unit(torch.from_numpy(train_set.images[:CODED])).to(device)
+        model.adopt(load_pretrained(recipe.vae, device), pixels)
     least = 20 * model.prior.weight.numel() if recipe.prior_width else 0
     if len(train_set) < least:
         wanted = f"{name} needs at least {least:,} training images"

@@ -31,7 +31,9 @@ Captured = pytest.CaptureFixture[str]
 TINY = ["--epochs", "1", "--images", "1000", "--batch-size", "100", "--device", "cpu"]
 TEXT = ["train", "text", "--size", "16", "--latent", "8", "--width", "4", "--epochs", "1"]
 TEXT += ["--batch-size", "32", "--device", "cpu"]
-SLOW = ("fashion-judge", "scenes-judge", "scenes-film", "scenes-attend")
+SLOW = (
+    "fashion-judge", "scenes-judge", "scenes-film", "scenes-attend", "scenes-map", "scenes-flow"
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -386,6 +388,8 @@ def test_a_text_model_is_not_sampled_with_another_encoder(
         ("scenes-judge", ["colour", "all"]),
         ("scenes-film", ["ssim", "one_all, fitted prior", "frechet, standard prior"]),
         ("scenes-attend", ["ssim", "one_all, fitted prior", "frechet, standard prior"]),
+        ("scenes-map", ["ssim", "one_all, rebuilt"]),
+        ("scenes-flow", ["one_all, drawn", "frechet, drawn"]),
         ("text", ["ssim", "one_all, standard prior"]),
         ("words", ["ssim", "one_all, standard prior"]),
     ],

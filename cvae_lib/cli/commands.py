@@ -30,8 +30,8 @@ def train(
     context: Context,
     name: str = Argument(
         help="text, or the recipe of a shipped model: fashion-judge, fashion-vae, fashion-concat, "
-        "fashion-additive, fashion-film, fashion-concat-sigma, scenes-judge, scenes-film or "
-        "scenes-attend."
+        "fashion-additive, fashion-film, fashion-concat-sigma, scenes-judge, scenes-film, "
+        "scenes-attend, scenes-map or scenes-flow."
     ),
     out: Path | None = Option(None, help="Checkpoint; the default is runs/NAME.safetensors."),
     epochs: int | None = Option(None, help="Passes over the training images."),
@@ -141,7 +141,7 @@ def evaluate(
     network, encoder, record = load(model, device_called())
     kind = KINDS[type(network).__name__]
     texts = {"encoder": encoder, "size": network.image_shape[1]} if encoder else {}
-    texts |= {"words": network.condition.reads_words} if encoder else {}
+    texts |= {"words": network.reads_words} if encoder else {}
     data = kind.data("test", images, **texts)
     recorded = flat(record["metrics"]) if record else {}
     rows = [(k, v, recorded.get(k, "")) for k, v in flat(kind.measure(network, data)).items()]

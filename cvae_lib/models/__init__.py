@@ -10,10 +10,11 @@ from cvae_lib.models.garments import (
     FilmConditionalVAE,
 )
 from cvae_lib.models.judges import FashionJudge, SceneJudge
+from cvae_lib.models.latent_flow import LatentFlow, MapVAE
 from cvae_lib.models.text import TextConditionalVAE
 
 __all__ = [
     "CONDITIONINGS", "N_CLASSES", "VAE", "AdditiveConditionalVAE", "BaseVAE",
-    "ConcatConditionalVAE", "FashionJudge", "FilmConditionalVAE", "SceneJudge",
-    "TextConditionalVAE",
+    "ConcatConditionalVAE", "FashionJudge", "FilmConditionalVAE", "LatentFlow", "MapVAE",
+    "SceneJudge", "TextConditionalVAE",
 ]  # fmt: skip

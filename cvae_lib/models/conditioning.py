@@ -31,7 +31,6 @@ class Unconditional(nn.Module):
 
     features_width = latent_width = 0  # what is appended to the features, and to z
     has_maps = False  # whether `maps` does anything
-    reads_words = False  # whether the condition is a `Reading` of words
 
     def __init__(self, embed: Embed | None = None, sizes: Sizes | None = None) -> None:
         super().__init__()
@@ -133,7 +132,7 @@ class Attend(Unconditional):
     A `WordReader` reads them; the pooled text is appended to the features, and to z.
     """
 
-    has_maps = reads_words = True
+    has_maps = True
 
     def __init__(self, embed: Embed, sizes: Sizes) -> None:
         super().__init__()

@@ -115,9 +115,9 @@ class LatentFlow(Rebuildable):
         width, blocks: numbers of a cell in the flow's network, and how many `Block`s it has.
     """
 
-    centre: Tensor
+    centre: Tensor  # (code_channels, 1): mean and standard deviation of the codes
     spread: Tensor
-    conditional = True
+    conditional = reads_words = True
 
     def __init__(
         self,
@@ -130,6 +130,7 @@ class LatentFlow(Rebuildable):
     ) -> None:
         super().__init__()
         self.image_size, self.code_channels, self.vae_width = image_size, code_channels, vae_width
+        self.image_shape = (3, image_size, image_size)
         self.word_dim, self.width, self.blocks = word_dim, width, blocks
         self.vae = MapVAE(image_size, code_channels, vae_width).requires_grad_(False)
         self.reader = WordReader(word_dim)
@@ -147,6 +148,16 @@ class LatentFlow(Rebuildable):
         nn.init.zeros_(self.out.bias)
         self.register_buffer("centre", torch.zeros(code_channels, 1))
         self.register_buffer("spread", torch.ones(code_channels, 1))
+
+    @torch.no_grad()
+    def adopt(self, vae: MapVAE, x: Tensor) -> None:
+        """Take a trained `MapVAE` over, and the mean and spread of its codes of pictures ``x``."""
+        self.vae.load_state_dict(vae.state_dict())
+        self.centre.zero_()
+        self.spread.fill_(1)
+        codes = torch.cat([self.codes(piece) for piece in x.split(250)])
+        self.centre.copy_(codes.mean((0, 2))[:, None])
+        self.spread.copy_(codes.std((0, 2))[:, None])
 
     def read(self, words: Tensor) -> Reading:
         return self.reader(F.layer_norm(words, words.shape[2:]))

@@ -80,6 +80,11 @@ class TextConditionalVAE(BaseVAE):
         if isinstance(self.condition, Attend):
             self.prior = TextPrior(self.latent_dim, self.condition.reader, text_dim)
 
+    @property
+    def reads_words(self) -> bool:
+        """Whether its condition is a vector for each word, and not one for the text."""
+        return isinstance(self.condition, Attend)
+
     @classmethod
     def article(cls, image_size: int = 128, latent_dim: int = 512) -> "TextConditionalVAE":
         """The article's model: concat, its widths, its order of layers, the text as it comes.
@@ -111,10 +116,9 @@ class TextConditionalVAE(BaseVAE):
     def _checked(self, condition: Any, batch: int | None = None) -> Tensor:
         """Text vectors in the type of the weights; ValueError for what does not fit."""
         text = as_tensor(condition, "text vectors must be a tensor or an array")
-        words = isinstance(self.condition, Attend)
-        fits = text.is_floating_point() and text.shape[1 + words :] == (self.text_dim,)
+        fits = text.is_floating_point() and text.shape[1 + self.reads_words :] == (self.text_dim,)
         if not fits or batch not in (None, len(text)):
-            want = f"({batch or 'B'}, {'L, ' * words}{self.text_dim})"
+            want = f"({batch or 'B'}, {'L, ' * self.reads_words}{self.text_dim})"
             came = f"{text.dtype} {tuple(text.shape)}: use the text encoder of the model's training"
             raise ValueError(f"text vectors must be float {want}, got {came}")
         check_finite(text, "number of a text vector")
