@@ -21,7 +21,7 @@ from cvae_lib.models.text import _down, _up
 from cvae_lib.models.words import Attention, Reading, WordReader, _places
 
 DOWN = 8  # pixels of the picture to a cell of the code, along a side
-FREQUENCIES = 16  # sines and cosines that tell the time
+FREQUENCIES = 6  # sines and cosines that tell the time
 
 
 class MapVAE(BaseVAE):
