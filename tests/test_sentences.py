@@ -62,7 +62,8 @@ def test_a_run_tells_of_every_kind_of_text(monkeypatch: pytest.MonkeyPatch) -> N
     sentences.fresh.cache_clear()
     metrics = sentences.run("scenes-attend", 0)["metrics"]
     sentences.fresh.cache_clear()
-    assert metrics.keys() == {"placed", "plain", "related", "rebuilt", "borrowed"}
+    assert metrics.keys() == {"placed", "plain", "related", "rebuilt", "borrowed", "frechet"}
+    assert metrics["frechet"] > 0
     assert {"one_all", "two_all"} <= metrics["placed"].keys()
     shares = [*metrics["placed"].values(), *metrics["plain"].values(), metrics["related"]]
     assert all(0 <= share <= 1 for share in shares)
