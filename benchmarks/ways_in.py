@@ -114,24 +114,12 @@ def pictures(split: str, count: int, encoder: str, words: bool) -> CaptionedSet:
 
 def measure(model: TextConditionalVAE, data: Any, seed: int) -> dict[str, Any]:
     """Obedience to texts with places: z from the prior, from the picture, from another one."""
-    told, truths = data.text_vectors("placed"), data.truths
     generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        pixels = to_unit(torch.from_numpy(data.images)).split(sentences.BATCH)
-        pairs = zip(pixels, told.split(sentences.BATCH), strict=True)
-        mu = torch.cat([model.encode(x, text)[0] for x, text in pairs])
-    others = torch.randperm(len(mu), generator=generator)
-
-    def from_prior(rows: slice) -> torch.Tensor:
-        part = told[rows]
-        return model.prior.sample(len(part), model.prepare(part), generator)
-
-    codes = {"drawn": from_prior, "rebuilt": lambda rows: mu[rows]}
-    codes["borrowed"] = lambda rows: mu[others[rows]]
-    return {
-        name: sentences.grouped(sentences.draw(model, told, code), truths)
-        for name, code in codes.items()
-    }
+    pixels = to_unit(torch.from_numpy(data.images))
+    result = sentences.with_codes(model, data, pixels, generator)
+    pieces = data.text_vectors("placed").split(sentences.BATCH)
+    drawn = torch.cat([model.sample(text, generator) for text in pieces])
+    return result | {"drawn": sentences.grouped(sentences.seen_in(drawn), data.truths)}
 
 
 def run(name: str, seed: int, again: bool) -> dict[str, Any]:

@@ -7,16 +7,18 @@ import torch
 
 from cvae_lib.data import CaptionedSet, Thing
 from cvae_lib.data.scenes import joined, scenes
-from cvae_lib.encoders import HashingTextEncoder
+from cvae_lib.encoders import HashingTextEncoder, SemanticTextEncoder
 from cvae_lib.evaluation import (
     BATCH,
     draw_placed,
+    measure_flow,
+    measure_map_vae,
     measure_scene_judge,
     measure_scenes,
     obedience,
 )
 from cvae_lib.latent import fit_text_prior
-from cvae_lib.models import SceneJudge, TextConditionalVAE
+from cvae_lib.models import LatentFlow, MapVAE, SceneJudge, TextConditionalVAE
 from cvae_lib.models.judges import Seen
 from cvae_lib.train import evaluate
 
@@ -66,6 +68,23 @@ def test_a_record_has_every_group_and_prior() -> None:
     again = measure_scenes(network, data)
     assert again["fitted_prior"].keys() == names
     assert again | {"fitted_prior": None} == measured | {"fitted_prior": None}
+
+
+def test_a_map_vae_and_a_flow_are_judged_like_text_models(monkeypatch: Any) -> None:
+    data, scores = scene_set(), measure_scenes(model(), scene_set())["standard_prior"].keys()
+    vae = MapVAE(32, width=4).eval()
+    measured = measure_map_vae(vae, data)
+    assert measured["rebuilt"].keys() == scores and "nll" in measured
+    encoder = SemanticTextEncoder()
+    words = scenes("test", 30, 32, encoder=encoder, words=True)
+    flow = LatentFlow(32, vae_width=4, width=16, blocks=1).eval()
+    asked = []
+    monkeypatch.setattr(
+        flow, "sample", lambda text, generator: (asked.append(text), torch.rand(30, 3, 32, 32))[1]
+    )
+    drawn = measure_flow(flow, words)["drawn"]
+    assert {"frechet", "one_all", "several_all"} <= drawn.keys() <= scores
+    assert torch.equal(torch.cat(asked), words.text_vectors("placed"))
 
 
 def test_pictures_are_asked_for_by_the_caption_that_places(monkeypatch: Any) -> None:

@@ -51,6 +51,17 @@ def test_only_the_flow_learns(flow: LatentFlow, words: torch.Tensor) -> None:
     assert learns and not any(name.startswith("vae.") for name in learns)
 
 
+def test_the_codes_of_the_vae_it_takes_over_have_mean_0_and_variance_1(flow: LatentFlow) -> None:
+    vae, x = MapVAE(16, width=4), torch.rand(300, 3, 16, 16)
+    torch.nn.init.normal_(vae.to_moments.bias, std=2.0)
+    flow.adopt(vae, x)
+    assert torch.equal(flow.vae.to_rgb.weight, vae.to_rgb.weight)
+    codes = flow.codes(x, seeded())
+    assert codes.shape == (300, 4, 4)
+    torch.testing.assert_close(codes.mean((0, 2)), torch.zeros(4), atol=0.2, rtol=0)
+    torch.testing.assert_close(codes.std((0, 2)), torch.ones(4), atol=0.2, rtol=0)
+
+
 def test_an_untrained_flow_decodes_noise(flow: LatentFlow, words: torch.Tensor) -> None:
     drawn = flow.sample(words, seeded())
     noise = torch.randn(3, flow.vae.latent_dim, generator=seeded())
