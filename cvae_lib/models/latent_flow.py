@@ -184,7 +184,7 @@ class LatentFlow(Rebuildable):
         condition: Tensor,
         generator: Generator | None = None,
         temperature: float = 1.0,
-        steps: int = 20,
+        steps: int = 8,
         guidance: float = 1.0,
     ) -> Tensor:
         """Draw pictures (B, 3, S, S) in [0, 1] for word vectors (B, L, word_dim).
