@@ -22,10 +22,7 @@ class Reading(NamedTuple):
 
 
 class Attention(nn.Module):
-    """Queries (B, Q, C) take what they look for from words (B, L, D): (B, Q, C).
-
-    Source: Vaswani et al. 2017, section 3.2.
-    """
+    """Queries (B, Q, C) take what they look for from words (B, L, D). Vaswani et al. 2017, 3.2."""
 
     def __init__(self, channels: int, word_dim: int) -> None:
         super().__init__()
@@ -52,13 +49,9 @@ class Attention(nn.Module):
 class WordReader(nn.Module):
     """Word vectors (B, L, word_dim), padded with zeros → a `Reading`.
 
-    Convolutions let each word hear its three neighbours on both sides, three times; learned queries
-    then pool the text, so that the pooled vector still knows which word belongs to which.
-
-    Args:
-        word_dim: numbers of a word's vector.
-        width: numbers of a word in its context.
-        queries: that pool; ``pooled`` = queries · width.
+    Convolutions let each word hear its three neighbours on both sides, three times: ``width``
+    numbers; learned ``queries`` then pool the text to queries · width numbers, which still know
+    which word belongs to which.
     """
 
     def __init__(self, word_dim: int, width: int = 96, queries: int = 4) -> None:
