@@ -19,7 +19,7 @@ class CheckpointError(DataError):
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Write ``tensors`` and ``metadata`` (JSON) to ``path`` wholly, or leave what was there."""
+    """Write tensors and metadata (JSON) to ``path``, or leave it as it was: CheckpointError."""
     on_cpu = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
     text = json.dumps(metadata)
     header = {"format": FORMAT, "sha256": content_sha256(on_cpu, text), "metadata": text}
@@ -30,7 +30,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors, on the CPU, and the metadata that `write_tensors` wrote."""
+    """Return the tensors (on the CPU) and metadata of `write_tensors`, else CheckpointError."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             header = file.metadata() or {}

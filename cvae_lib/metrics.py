@@ -91,9 +91,9 @@ class InceptionFeatures:
     @torch.no_grad()
     def __call__(self, images: Tensor, batch_size: int = 50) -> Tensor:
         """Pictures (N, 3, H, W) in [0, 1], rounded to 8 bits, → (N, 2048) on the CPU."""
-        images = check_images(images, (3, None, None)).float().mul(255).round().clamp(0, 255)
-        parts = images.to(torch.uint8).split(batch_size)
-        return torch.cat([self._network(part.to(self.device))[0].cpu() for part in parts])
+        parts = check_images(images, (3, None, None)).split(batch_size)
+        grey = (part.to(self.device).float().mul(255).round().clamp(0, 255) for part in parts)
+        return torch.cat([self._network(part.to(torch.uint8))[0].cpu() for part in grey])
 
 
 @torch.no_grad()

@@ -7,8 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cvae_lib.checks import whole_number
-
 HEADS = 4  # of every attention here
 WAVES = 8  # sines and cosines that tell a cell's row, and as many its column
 
@@ -56,7 +54,6 @@ class WordReader(nn.Module):
 
     def __init__(self, word_dim: int, width: int = 96, queries: int = 4) -> None:
         super().__init__()
-        whole_number("width", width, at_least=HEADS)
         self.width, self.pooled = width, queries * width
         self.embed = nn.Linear(word_dim, width)
         self.convolutions = nn.ModuleList(nn.Conv1d(width, width, 7, padding=3) for _ in range(3))
