@@ -41,8 +41,6 @@ class HiddenAdd(Add):
     The shift may then leave the column space of the decoder's first layer, as concat's may.
     """
 
-    has_maps = True
-
     def __init__(self, embed: Embed, sizes: Sizes) -> None:
         super().__init__(embed, sizes._replace(latent=sizes.features), std=SMALL)
 

@@ -9,20 +9,17 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from cvae_lib.files import write_atomically
+from cvae_lib.files import DataError, write_atomically
 
 FORMAT = "cvae_lib checkpoint 2"
 
 
-class CheckpointError(Exception):
-    """A checkpoint cannot be written, is damaged, foreign, or of another run."""
+class CheckpointError(DataError):
+    """A checkpoint cannot be written, is missing, cut off, altered, foreign, or of another run."""
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Write ``tensors`` and ``metadata`` (JSON) to ``path``: wholly, or not at all.
-
-    CheckpointError if it cannot be written; a former file at ``path`` is left as it was.
-    """
+    """Write tensors and metadata (JSON) to ``path``, or leave it as it was: CheckpointError."""
     on_cpu = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
     text = json.dumps(metadata)
     header = {"format": FORMAT, "sha256": content_sha256(on_cpu, text), "metadata": text}
@@ -33,10 +30,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors (on the CPU) and the metadata that `write_tensors` wrote.
-
-    CheckpointError if the file is missing, cut off, altered, or not one of ours.
-    """
+    """Return the tensors (on the CPU) and metadata of `write_tensors`, else CheckpointError."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             header = file.metadata() or {}

@@ -10,6 +10,7 @@ from cvae_lib.encoders import WEIGHTS_VARIABLE, ClipTextEncoder, HashingTextEnco
 from cvae_lib.scale import Scale
 
 SPLIT = "val2017"
+HASHED = "texts hashed"
 
 
 def load_garments(scale: Scale) -> tuple[data.ImageSet, data.ImageSet, data.ImageSet]:
@@ -30,20 +31,12 @@ class Corpus(NamedTuple):
     about: str  # which pictures they are, and why no others: for the reader
 
 
-def load_corpus(
-    scale: Scale,
-    size: int,
-    train_scenes: int,
-    test_scenes: int,
-    encoder: TextEncoder | None = None,
-    words: bool = False,
-) -> Corpus:
+def load_corpus(scale: Scale, size: int, train_scenes: int, test_scenes: int) -> Corpus:
     """COCO val2017 with CLIP's vectors at scale gpu, downloaded if need be; else so many scenes.
 
     Pictures have ``size`` x ``size`` pixels. A folder named in ``$CVAE_COCO_ROOT`` together with
     weights in ``$CVAE_CLIP_WEIGHTS`` are taken at every scale. A tenth of the photos is the test
-    set. Scenes are read by ``encoder``, a `HashingTextEncoder` if None. With ``words``, a caption
-    is a vector for each word.
+    set. Scenes are read by a `HashingTextEncoder`.
     """
     reason = f"scale {scale.name}"
     if scale.name == "gpu" or os.environ.keys() >= {"CVAE_COCO_ROOT", WEIGHTS_VARIABLE}:
@@ -51,26 +44,23 @@ def load_corpus(
             clip = ClipTextEncoder(device=scale.device)  # first: without it, no photo is of use
             if "CVAE_COCO_ROOT" not in os.environ:
                 data.download_coco(SPLIT)
-            photos = data.coco_captions(SPLIT, size, encoder=clip, words=words)
+            photos = data.coco_captions(SPLIT, size, encoder=clip)
         except (data.DataError, OSError, ImportError) as error:  # ImportError: no openai-clip
             reason = str(error)
         else:
             return _photographs(photos, len(photos) // 10, clip, "texts by CLIP")
-    encoder = encoder or HashingTextEncoder()
-    train = scenes("train", train_scenes, size, encoder=encoder, words=words)
-    test = scenes("test", test_scenes, size, encoder=encoder, words=words)
+    encoder = HashingTextEncoder()
+    train = scenes("train", train_scenes, size, encoder=encoder)
+    test = scenes("test", test_scenes, size, encoder=encoder)
     many = f"{len(train):,} drawn scenes, {len(test):,} to measure on"
-    return Corpus(train, test, encoder, False, f"{many}, {_how(encoder)} ({reason})")
+    return Corpus(train, test, encoder, False, f"{many}, {HASHED} ({reason})")
 
 
-def load_photographs(size: int, encoder: TextEncoder | None = None, words: bool = False) -> Corpus:
-    """The photographs that ship, of ``size`` x ``size`` pixels: 46 to train on, 11 to measure on.
-
-    ``encoder`` and ``words`` are those of `load_corpus`; nothing is downloaded.
-    """
-    encoder, root = encoder or HashingTextEncoder(), data.shipped_photos()
-    photos = data.coco_captions(SPLIT, size, root, encoder=encoder, words=words)
-    return _photographs(photos, len(photos) // 5, encoder, _how(encoder))
+def load_photographs(size: int) -> Corpus:
+    """The photographs that ship, ``size`` × ``size`` pixels: 46 to train and 11 to measure on."""
+    encoder = HashingTextEncoder()
+    photos = data.coco_captions(SPLIT, size, data.shipped_photos(), encoder=encoder)
+    return _photographs(photos, len(photos) // 5, encoder, HASHED)
 
 
 def _photographs(photos: data.CaptionedSet, held: int, encoder: TextEncoder, how: str) -> Corpus:
@@ -78,7 +68,3 @@ def _photographs(photos: data.CaptionedSet, held: int, encoder: TextEncoder, how
     train, test = photos.subset(slice(held, None)), photos.first(held)
     many = f"{len(train):,} photographs of COCO {SPLIT}, {len(test):,} to measure on"
     return Corpus(train, test, encoder, True, f"{many}, {how}")
-
-
-def _how(encoder: TextEncoder) -> str:
-    return "texts hashed" if encoder.name == "hashing" else f"{encoder.name} texts"

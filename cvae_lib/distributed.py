@@ -49,8 +49,7 @@ class Processes:
             return module
         if self.device.type == "cuda":
             module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
-        wrapped: nn.Module = self.accelerator.prepare(module)
-        return wrapped
+        return self.accelerator.prepare(module)
 
     def batches(self, order: Tensor, size: int) -> list[Tensor]:
         """An epoch's positions by ``size``; what is too little for every process joins the last."""
@@ -58,10 +57,6 @@ class Processes:
         if len(batches) > 1 and len(batches[-1]) < self.count:
             batches[-2:] = [torch.cat(batches[-2:])]
         return batches
-
-    def share(self, batch: Tensor) -> Tensor:
-        """This process's positions of a batch."""
-        return batch[self.rank :: self.count]
 
     def total(self, sums: Tensor) -> Tensor:
         """The sums over all processes."""

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cvae_lib.checks import whole_number
@@ -168,12 +169,10 @@ class SemanticTextEncoder(_Averaging):
         return [self._tokenizer.encode(plain, add_special_tokens=False).ids]
 
     def _encode(self, pieces: list[list[int]]) -> np.ndarray:
-        from scipy.sparse import csr_array
-
-        sizes, ids = np.array([*map(len, pieces)]), np.concatenate(pieces)
-        ones, starts = np.ones(len(ids), np.float32), np.cumsum([0, *sizes])
-        counts = csr_array((ones, ids, starts), (len(pieces), len(self.table)))
-        return counts @ self.table.astype(np.float32) / sizes[:, None].astype(np.float32)
+        tokens = torch.tensor([*chain.from_iterable(pieces)])
+        starts = torch.tensor([0, *map(len, pieces[:-1])]).cumsum(0)
+        table = torch.from_numpy(self.table.astype(np.float32))
+        return F.embedding_bag(tokens, table, starts, mode="mean").numpy()
 
     def _tokens(self, pieces: list[list[int]]) -> list[np.ndarray]:
         return [np.array(piece) for piece in pieces]
@@ -185,21 +184,19 @@ class ClipTextEncoder(_Averaging):
     A word is a token, or the mark before or behind them; its vector, which knows all words before
     it, is what the tower gives before the projection. The end's, projected, is a piece's.
 
-    ``weights`` is OpenAI's file, or a state dict saved with ``torch.save``; if None, that of
-    ``$CVAE_CLIP_WEIGHTS``, else ``~/.cache/clip/ViT-B-32.pt``, else OpenAI's download. Raises
-    ImportError without openai-clip, FileNotFoundError if no weights are to be had, ValueError for a
-    file without CLIP's. Source: Radford et al. 2021, arXiv 2103.00020.
+    The weights are those of ``$CVAE_CLIP_WEIGHTS`` (OpenAI's file, or a state dict saved with
+    ``torch.save``), else ``~/.cache/clip/ViT-B-32.pt``, else OpenAI's download. Raises ImportError
+    without openai-clip, FileNotFoundError if no weights are to be had, ValueError for a file
+    without CLIP's. Source: Radford et al. 2021, arXiv 2103.00020.
     """
 
     name = "clip"
 
-    def __init__(
-        self, weights: str | Path | None = None, device: str | torch.device = "cpu"
-    ) -> None:
+    def __init__(self, device: str | torch.device = "cpu") -> None:
         self.device, clip = torch.device(device), import_clip()
         *_, sha256, file = (url := clip.clip._MODELS["ViT-B/32"]).split("/")
-        cache, size = f"~/.cache/clip/{file}", "350 MB"
-        path = find_weights("CLIP", weights, WEIGHTS_VARIABLE, cache, url, sha256, size)
+        cache = f"~/.cache/clip/{file}"
+        path = find_weights("CLIP", WEIGHTS_VARIABLE, cache, url, sha256, "350 MB")
         content = path.read_bytes()
         self.fingerprint = hashlib.sha256(content).hexdigest()
         try:

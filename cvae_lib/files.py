@@ -71,18 +71,16 @@ def fetch(url: str, path: Path, sha256: str, progress: bool = False) -> None:
         raise OSError("what came has another SHA-256 than was published: try again") from error
 
 
-def find_weights(
-    name: str, chosen: str | Path | None, variable: str, cache: str, url: str, sha: str, size: str
-) -> Path:
-    """The file of a network's weights: ``chosen``, else what ``$variable`` names, else ``cache``.
+def find_weights(name: str, variable: str, cache: str, url: str, sha: str, size: str) -> Path:
+    """The file of a network's weights: what ``$variable`` names, else ``cache``.
 
-    Into the last, ``url`` (of ``size``, for a message) is fetched unless a file with the SHA-256
+    Into the latter, ``url`` (of ``size``, for a message) is fetched unless a file with the SHA-256
     ``sha`` is there. FileNotFoundError, with the remedy, if there is no such file.
     """
-    if given := chosen or os.environ.get(variable):
+    if given := os.environ.get(variable):
         if os.path.isfile(path := os.path.expanduser(given)):
             return Path(path)
-        raise FileNotFoundError(f"{given} is no file: want {name}'s in weights= or ${variable}")
+        raise FileNotFoundError(f"{given} is no file: want {name}'s weights in ${variable}")
     try:
         fetch(url, user_path(cache), sha)
         return user_path(cache)

@@ -18,13 +18,12 @@ from cvae_lib.data.words import Words
 from cvae_lib.losses import reparameterize
 from cvae_lib.models import VAE, BaseVAE, TextConditionalVAE
 
+RIDGE = 10.0  # weighs the squares of a text prior's regression
+
 
 @torch.no_grad()
 def encode_set(model: BaseVAE, data: ImageSet | CaptionedSet) -> tuple[Tensor, Tensor]:
-    """Return μ and log σ² of every image's posterior, each (N, latent_dim), on the CPU.
-
-    Of an image's captions the first is taken.
-    """
+    """μ and log σ² of every image's posterior, by its first caption: (N, latent_dim) on the CPU."""
     if not len(data):
         raise ValueError("there is nothing to encode: the set has no images")
     size = 1000 if isinstance(data, ImageSet) else 100
@@ -76,17 +75,13 @@ def fit_prior(model: VAE, data: ImageSet, width: float = 1.0, seed: int = 0) -> 
 
 @torch.no_grad()
 def fit_text_prior(
-    model: TextConditionalVAE,
-    data: CaptionedSet,
-    width: float = 1.0,
-    ridge: float = 10.0,
-    seed: int = 0,
+    model: TextConditionalVAE, data: CaptionedSet, width: float = 1.0, seed: int = 0
 ) -> None:
     """Fit z ~ N(A·text + b, Σ) to the posteriors of captioned images; `sample` uses it.
 
     A and b are the ridge regression of the μ on the text vectors, with one caption of each image
     drawn at random; Σ is the covariance of what is left plus the mean of the σ². ``width`` scales
-    its standard deviations, ``ridge`` weighs the squares of A.
+    its standard deviations.
     """
     width = real_number("width", width, above=0)
     order = torch.arange(len(data)).split(100)
@@ -99,7 +94,7 @@ def fit_text_prior(
     mu, logvar, text = (torch.cat(part).double().cpu() for part in zip(*parts, strict=True))
     mean, centre = mu.mean(0), text.mean(0)
     x, y = text - centre, mu - mean
-    gram = x.T @ x + ridge * torch.eye(x.shape[1], dtype=x.dtype)
+    gram = x.T @ x + RIDGE * torch.eye(x.shape[1], dtype=x.dtype)
     weight = torch.linalg.solve(gram, x.T @ y).T
     left = y - x @ weight.T
     covariance = width**2 * (left.T @ left / len(left) + torch.diag(logvar.exp().mean(0)))
@@ -108,10 +103,7 @@ def fit_text_prior(
 
 
 def fit_layout(
-    model: TextConditionalVAE,
-    data: CaptionedSet,
-    encoder: TextEncoder,
-    config: TrainConfig,
+    model: TextConditionalVAE, data: CaptionedSet, encoder: TextEncoder, config: TrainConfig
 ) -> dict[str, Any]:
     """Train the layout of a model that reads words, on captions of scenes; `sample` then uses it.
 

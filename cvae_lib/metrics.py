@@ -1,14 +1,12 @@
 """Measures of images and latents: per example where one picture has a score, else over a set."""
 
 import io
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from cvae_lib.checks import check_finite, check_images, check_labels, evaluating, same_shape
-from cvae_lib.data.sets import to_bytes
 from cvae_lib.files import find_weights
 
 WEIGHTS_VARIABLE = "CVAE_INCEPTION_WEIGHTS"
@@ -67,20 +65,18 @@ def frechet_distance(features_a: Tensor, features_b: Tensor) -> float:
 class InceptionFeatures:
     """Inception's 2,048 features of colour pictures: with `metrics.frechet_distance` the FID.
 
-    It computes on ``device``. ``weights`` is a file with torch-fidelity's state dict; if None, that
-    of ``$CVAE_INCEPTION_WEIGHTS``, else the one published, from torch's hub cache or downloaded.
+    It computes on ``device``. Weights are torch-fidelity's state dict in the file of
+    ``$CVAE_INCEPTION_WEIGHTS``, else the one published, from torch's hub cache or downloaded.
     FileNotFoundError if there are no weights, ValueError if the file holds others. Source: Heusel
     et al. 2017; weights of TensorFlow's inception-2015-12-05, by torch-fidelity.
     """
 
-    def __init__(
-        self, weights: str | Path | None = None, device: str | torch.device = "cpu"
-    ) -> None:
+    def __init__(self, device: str | torch.device = "cpu") -> None:
         from torch_fidelity import feature_extractor_inceptionv3 as fidelity  # seconds to import
 
-        url, size = fidelity.URL_INCEPTION_V3, "96 MB"
+        url = fidelity.URL_INCEPTION_V3
         cache = f"{torch.hub.get_dir()}/checkpoints/{url.rpartition('/')[2]}"
-        path = find_weights("Inception", weights, WEIGHTS_VARIABLE, cache, url, PUBLISHED, size)
+        path = find_weights("Inception", WEIGHTS_VARIABLE, cache, url, PUBLISHED, "96 MB")
         try:
             state = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
             torch.save(state, trusted := io.BytesIO())  # torch-fidelity would unpickle any file
@@ -96,7 +92,8 @@ class InceptionFeatures:
     def __call__(self, images: Tensor, batch_size: int = 50) -> Tensor:
         """Pictures (N, 3, H, W) in [0, 1], rounded to 8 bits, → (N, 2048) on the CPU."""
         parts = check_images(images, (3, None, None)).split(batch_size)
-        return torch.cat([self._network(to_bytes(part.to(self.device)))[0].cpu() for part in parts])
+        grey = (part.to(self.device).float().mul(255).round().clamp(0, 255) for part in parts)
+        return torch.cat([self._network(part.to(torch.uint8))[0].cpu() for part in grey])
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ Objective = Callable[
 CHECK_EVERY = 50  # steps on a GPU, which a look at the loss would stop
 
 
-class NonFiniteLossError(ArithmeticError):
+class NonFiniteLossError(FloatingPointError):
     """A loss term became infinite or NaN; the message names step and term."""
 
 

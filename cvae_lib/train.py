@@ -22,7 +22,6 @@ from cvae_lib.losses import elbo
 from cvae_lib.run import History, NonFiniteLossError, Objective, Run
 
 __all__ = ["History", "NonFiniteLossError", "Objective", "TrainConfig", "evaluate", "fit"]
-OnEpoch = Callable[[dict[str, float]], None]  # is given the finished row of the history
 
 
 def fit(
@@ -35,7 +34,7 @@ def fit(
     checkpoint: str | Path | None = None,
     resume: bool = True,
     progress: bool = False,
-    on_epoch: OnEpoch | None = None,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
     about: dict[str, Any] | None = None,
 ) -> History:
     """Train ``model`` in place on the device it is on; leave it in eval mode; return the history.
@@ -83,7 +82,7 @@ def _train_epoch(run: Run, bar: tqdm, interrupted: threading.Event) -> None:
     epoch, done = divmod(run.step, run.steps_per_epoch)
     batches = run.batches(epoch)[done:]
     started = time.perf_counter()
-    own = [together.share(batch) for batch in batches]
+    own = [batch[together.rank :: together.count] for batch in batches]
     with contextlib.closing(run.train_set.take(own, (config.seed, epoch))) as taken:
         for batch, (images, condition) in zip(batches, taken, strict=True):
             run.begin_step()
@@ -104,7 +103,7 @@ def _train_epoch(run: Run, bar: tqdm, interrupted: threading.Event) -> None:
                 break
 
 
-def _end_epoch(run: Run, bar: tqdm, path: Path | None, on_epoch: OnEpoch | None) -> None:
+def _end_epoch(run: Run, bar: tqdm, path: Path | None, on_epoch: Callable | None) -> None:
     """Validate after an epoch that was not interrupted, tell of it, and write a checkpoint."""
     if not run.mid_epoch:
         sets, how = (run.model, run.valid_set, run.objective), run.config

@@ -46,10 +46,8 @@ def _cell(tag: str, value: Any, first: Any) -> str:
 def explore(draw: Callable[..., Figure | None], **controls: ipywidgets.Widget) -> ipywidgets.VBox:
     """Return controls over a figure: ``draw(**values)`` is shown anew whenever one changes.
 
-    ``controls`` are ipywidgets with a ``value``; at least one. Where it draws None, nothing shows.
+    ``controls`` are ipywidgets with a ``value``. Where it draws None, nothing shows.
     """
-    if not controls:
-        raise ValueError("explore needs at least one control, such as x=ipywidgets.FloatSlider()")
     picture = ipywidgets.Image(format="png", layout={"max_width": "100%"})
 
     def redraw(_change: object = None) -> None:

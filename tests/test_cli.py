@@ -130,7 +130,7 @@ def test_the_help_of_train_names_every_recipe(capsys: Captured) -> None:
         ("dance", "No such command 'dance'"),
         ("data dance", "No such command 'dance'"),
         ("data coco --root /nowhere --size 0", "must be at least 1, got 0"),
-        ("data coco --download test2017", "no split 'test2017' to download"),
+        ("data coco --download test2017", "unknown split to download 'test2017'"),
         ("data scenes", "Missing option '--out'"),
     ],
 )

@@ -62,8 +62,6 @@ def test_without_a_gpu_it_is_scenes(clip: None) -> None:
     assert found.train.images.shape == (6, 3, 32, 32)
     assert "6 drawn scenes, 4 to measure on" in found.about and "scale cpu" in found.about
     assert not np.array_equal(found.train.images[:4], found.test.images)
-    other = load_corpus(SCALES["smoke"], 16, 2, 1, HashingTextEncoder(32))
-    assert other.train.vectors.shape[1] == other.encoder.dim == 32
 
 
 def test_a_named_folder_with_named_weights_is_taken_at_every_scale(clip: None, coco: None) -> None:

@@ -35,18 +35,23 @@ def weights(random_network: Any, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return path
 
 
-def test_features_are_the_networks_whatever_the_batch(random_network: Any, weights: Path) -> None:
+@pytest.fixture
+def named(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(weights))
+
+
+def test_features_are_the_networks_whatever_the_batch(random_network: Any, named: None) -> None:
     images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    features = InceptionFeatures(weights)(images, batch_size=2)
+    features = InceptionFeatures()(images, batch_size=2)
     expected = random_network((images * 255).round().to(torch.uint8))[0]
     assert features.shape == (3, 2048) and features.dtype == torch.float32
     torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 32, 32), (3, 32, 32)])
-def test_pictures_of_other_shapes_are_refused(weights: Path, shape: tuple[int, ...]) -> None:
+def test_pictures_of_other_shapes_are_refused(named: None, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"must be float \(B, 3, H, W\)"):
-        InceptionFeatures(weights)(torch.zeros(shape))
+        InceptionFeatures()(torch.zeros(shape))
 
 
 def test_the_hubs_cache_is_used_if_it_is_what_was_published(
@@ -84,9 +89,10 @@ def test_a_file_that_holds_something_else_is_refused_unexecuted(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save(content, "weights.pth")
+    monkeypatch.setenv(WEIGHTS_VARIABLE, "weights.pth")
     with pytest.raises(ValueError, match="does not hold Inception's weights"):
-        InceptionFeatures("weights.pth")
+        InceptionFeatures()
     assert not Path("harm-was-done").exists()
     Path("weights.pth").write_bytes(b"")
     with pytest.raises(ValueError, match="does not hold Inception's weights"):
-        InceptionFeatures("weights.pth")
+        InceptionFeatures()

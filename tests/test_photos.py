@@ -62,9 +62,8 @@ def test_the_reader_reads_all_and_leaves_the_folder_alone() -> None:
     assert "CC BY 2.0" in found.source and stamps() == before
 
 
-@pytest.mark.parametrize("words", [False, True])
-def test_a_chapter_gets_them_split(words: bool) -> None:
-    found = load_photographs(16, words=words)
+def test_a_chapter_gets_them_split() -> None:
+    found = load_photographs(16)
     assert found.photos and (len(found.train), len(found.test)) == (46, 11)
     assert found.about == "46 photographs of COCO val2017, 11 to measure on, texts hashed"
     images, vectors = next(found.test.batches(11))

@@ -192,7 +192,7 @@ def test_cocos_own_tools_open_what_is_written(
 
 
 def test_bad_arguments_are_named() -> None:
-    with pytest.raises(ValueError, match="no split 'testing' of Scenes: choose one of train"):
+    with pytest.raises(ValueError, match="unknown split of Scenes 'testing': choose one of train"):
         draw_scene("testing", 0)
     with pytest.raises(ValueError, match="count must be at least 1, got 0"):
         scenes("train", 0, encoder=CountingEncoder())
@@ -210,7 +210,7 @@ def test_the_command_line_writes_scenes(tmp_path: Path, capsys: pytest.CaptureFi
     said = [entry["caption"] for entry in content["annotations"]]
     assert said[5:10] == draw_scene("unseen", 1, seed=5)[1]
     assert main([*asked, "--split", "testing"]) == 2
-    assert "no split 'testing' of Scenes" in capsys.readouterr().err
+    assert "unknown split of Scenes 'testing'" in capsys.readouterr().err
 
 
 def test_the_loader_of_photos_reads_what_is_written(tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_wrong_image_size(size: int) -> None:
         ({"conditioning": "cross"}, "unknown conditioning 'cross': choose one of none, concat"),
         ({"likelihood": "binarised"}, "'binarised' makes a colour channel 0 or 1: choose"),
         ({"likelihood": "poisson"}, "unknown likelihood 'poisson'"),
-        ({"width": 5}, "width must be even, got 5"),
+        ({"width": 5}, "width must be a multiple of 2 for [a-z]+, got 5"),
         ({"width": 0}, "width must be at least 2, got 0"),
         ({"text_dim": 0}, "text_dim must be at least 1, got 0"),
         ({"text_features": 0}, "text_features must be at least 1, got 0"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from cvae_lib import latent
 from cvae_lib.data import CaptionedSet
 from cvae_lib.latent import fit_text_prior
 from cvae_lib.models import TextConditionalVAE
@@ -37,12 +38,15 @@ def captioned(count: int = 200) -> CaptionedSet:
     )
 
 
-def test_the_fitted_prior_follows_the_text_as_the_posteriors_do() -> None:
+def test_the_fitted_prior_follows_the_text_as_the_posteriors_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(latent, "RIDGE", 1e-3)
     model, data = tiny_model(normalise_text=False), captioned()
     text = torch.from_numpy(data.vectors[::2])
     mu, _ = model.encode(torch.from_numpy(data.images) / 255, text)
     assert not model.prior.fitted
-    fit_text_prior(model, data, ridge=1e-3)
+    fit_text_prior(model, data)
     assert model.prior.fitted
     expected = codes(model, text, temperature=0)
     left, whole = (mu - expected).square().mean(), mu.var(0).mean()

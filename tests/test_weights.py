@@ -20,9 +20,9 @@ VARIABLE = "CVAE_NETWORK_WEIGHTS"
 URL = "https://weights.example/network.pt"
 
 
-def find(chosen: str | Path | None = None) -> Path:
+def find() -> Path:
     cache, sha = "~/.cache/network/network.pt", hashlib.sha256(CONTENT).hexdigest()
-    return find_weights("Network", chosen, VARIABLE, cache, URL, sha, "24 bytes")
+    return find_weights("Network", VARIABLE, cache, URL, sha, "24 bytes")
 
 
 @pytest.fixture
@@ -46,16 +46,14 @@ def cached(home: Path) -> Path:
     return path
 
 
-def test_what_is_given_wins_then_the_variable_then_the_cache(
+def test_what_the_variable_names_wins_then_the_cache(
     home: Path, cached: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cached.write_bytes(CONTENT)
     assert find() == cached
-    for name in ("given.pt", "named.pt"):  # nobody knows what their content should be
-        (home / name).write_bytes(b"fine-tuned")
+    (home / "named.pt").write_bytes(b"fine-tuned")  # nobody knows what it should be
     monkeypatch.setenv(VARIABLE, "~/named.pt")
     assert find() == home / "named.pt"
-    assert find("~/given.pt") == find(home / "given.pt")
 
 
 @pytest.mark.parametrize("place", ["elsewhere.pt", "~nobody-of-that-name/weights.pt", "."])
@@ -63,9 +61,7 @@ def test_what_is_named_must_be_a_file(
     home: Path, cached: Path, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cached.write_bytes(CONTENT)
-    message = rf"{re.escape(place)} is no file: want Network's in weights= or \${VARIABLE}"
-    with pytest.raises(FileNotFoundError, match=message):
-        find(place)
+    message = rf"{re.escape(place)} is no file: want Network's weights in \${VARIABLE}"
     monkeypatch.setenv(VARIABLE, place)
     with pytest.raises(FileNotFoundError, match=message):
         find()

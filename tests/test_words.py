@@ -47,20 +47,6 @@ def test_texts_are_padded_to_the_longest_that_is_chosen(make) -> None:
     assert np.array_equal((words.subset(np.array([3])) + part)[:], words[np.array([3, 2, 3])])
 
 
-@pytest.mark.parametrize(
-    ("tokens", "starts", "table"),
-    [
-        (VECTORS, STARTS[:-1], None),
-        (VECTORS[:, 0], STARTS, None),
-        (np.arange(6), STARTS + 1, VECTORS),
-        (np.arange(6), STARTS, VECTORS[0]),
-    ],
-)
-def test_what_does_not_fit_is_refused(tokens, starts, table) -> None:
-    with pytest.raises(ValueError, match="tokens must be rows of a table, or"):
-        Words(tokens, starts, table)
-
-
 def test_words_of_two_tables_do_not_join() -> None:
     with pytest.raises(ValueError, match="encode both sets with one encoder"):
         by_table() + Words(VECTORS, STARTS)

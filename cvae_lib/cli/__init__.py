@@ -62,14 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return complain(f"{error.format_message()} (see python -m cvae_lib --help)", 2)
         except (KeyboardInterrupt, typer.Abort):
             return 130
-        except Exception as error:
-            from cvae_lib.checkpoint import CheckpointError
-            from cvae_lib.train import NonFiniteLossError
-
-            wrong = (ValueError, OSError, ImportError, DataError, CheckpointError)
-            if not isinstance(error, (*wrong, NonFiniteLossError)):
-                raise
-            return complain(str(error), 1 if isinstance(error, NonFiniteLossError) else 2)
+        except FloatingPointError as error:  # a NonFiniteLossError
+            return complain(str(error), 1)
+        except (ValueError, OSError, ImportError, DataError) as error:
+            return complain(str(error), 2)
 
 
 def complain(message: str, code: int = 0) -> Any:

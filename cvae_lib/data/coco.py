@@ -23,7 +23,7 @@ from PIL.Image import Transpose as T
 from tqdm import tqdm
 
 from cvae_lib import files
-from cvae_lib.checks import whole_number
+from cvae_lib.checks import one_of, whole_number
 from cvae_lib.data.sets import CaptionedSet, TextEncoder
 from cvae_lib.data.words import Words
 from cvae_lib.files import DataError, cache_root, user_path
@@ -265,8 +265,7 @@ def download_coco(split: str, root: str | Path | None = None, progress: bool = F
     ValueError if ``split`` is none of `SPLITS`; DataError if the server fails, and for an archive
     of 6 to 18 GB (and captions of 2014), with the command that fetches it.
     """
-    if split not in SPLITS:
-        raise ValueError(f"no split {split!r} to download: choose one of {', '.join(SPLITS)}")
+    one_of("split to download", split, SPLITS)
     folder = coco_root(root)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "annotations" / f"captions_{split}.json"

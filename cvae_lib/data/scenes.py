@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from cvae_lib.checks import whole_number
+from cvae_lib.checks import one_of, whole_number
 from cvae_lib.data import shapes
 from cvae_lib.data.sets import CaptionedSet, TextEncoder
 from cvae_lib.data.shapes import Scene, Thing, render
@@ -32,8 +32,7 @@ NUMBERS = ("", "one shape", "two shapes", "three shapes")
 
 def draw_scene(split: str, index: int, seed: int = 0) -> tuple[Scene, list[str]]:
     """Scene ``index`` of a split, with a caption of each of the `STYLES`, the plainest first."""
-    if split not in SPLITS:
-        raise ValueError(f"no split {split!r} of Scenes: choose one of {', '.join(SPLITS)}")
+    one_of("split of Scenes", split, SPLITS)
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     wanted = None if split != "unseen" else _pick(rng, ["pair", "relation"])
     while True:

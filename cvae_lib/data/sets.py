@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cvae_lib.checks import as_tensor, check_images, check_labels, whole_number
+from cvae_lib.checks import as_tensor, check_labels, whole_number
 from cvae_lib.data.words import Words, piece, runs
 
 CPU = torch.device("cpu")
 SAMPLED = 256  # images of a set with captions that its fingerprint is of
-Batch = tuple[Tensor, Tensor]  # images uint8 (B, C, H, W) and their conditions (B, …)
+Batches = Generator[tuple[Tensor, Tensor]]  # images uint8 (B, C, H, W), their conditions (B, …)
 Set = TypeVar("Set", bound="DataSet")
 
 
@@ -28,14 +28,6 @@ def to_unit(images: Tensor) -> Tensor:
     return images.to(torch.float32).div_(255)
 
 
-def to_bytes(images: Tensor) -> Tensor:
-    """Images (B, …), float in [0, 1], → uint8, rounded; ValueError for others.
-
-    On a GPU, which need not be waited for, what lies outside is clamped.
-    """
-    return check_images(images, ()).float().mul(255).round().clamp(0, 255).to(torch.uint8)
-
-
 class DataSet(Protocol):
     """Images with conditions, as training asks for them: `ImageSet` and `CaptionedSet`."""
 
@@ -44,9 +36,7 @@ class DataSet(Protocol):
     def to(self: Set, device: str | torch.device) -> Set: ...  # its batches are on ``device``
     def subset(self: Set, index: Any) -> Set: ...  # a slice, a mask or positions
 
-    def take(
-        self, positions: Sequence[Tensor], seed: Sequence[int] | None = None
-    ) -> Generator[Batch]:
+    def take(self, positions: Sequence[Tensor], seed: Sequence[int] | None = None) -> Batches:
         """Yield a batch for each of ``positions`` (int64, on the CPU), its images in their order.
 
         Of several conditions, ``seed`` and the image say which is taken; without it the first. Of
@@ -60,7 +50,7 @@ class DataSet(Protocol):
         """Return the first ``count`` images; all of them if ``count`` is None."""
         return self if count is None else self.subset(slice(count))
 
-    def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
+    def batches(self, size: int, generator: torch.Generator | None = None) -> Batches:
         """Yield images and conditions in the stored order, or shuffled anew by a ``generator``."""
         order = torch.arange(len(self))
         if generator is not None:
@@ -107,9 +97,7 @@ class ImageSet(DataSet):
         """Return the chosen images as float32 (B, C, H, W) in [0, 1]."""
         return to_unit(self.images[index])
 
-    def take(
-        self, positions: Sequence[Tensor], seed: Sequence[int] | None = None
-    ) -> Generator[Batch]:
+    def take(self, positions: Sequence[Tensor], seed: Sequence[int] | None = None) -> Batches:
         whole = torch.cat(list(positions)).to(self.images.device)  # one transfer an epoch
         for index in whole.split([len(batch) for batch in positions]):
             yield self.images[index], self.labels[index]
@@ -208,9 +196,7 @@ class CaptionedSet(DataSet):
         told = f"{part.sha256()} {self.starts.tolist()} {list(self.texts)}"
         return hashlib.sha256(told.encode()).hexdigest()
 
-    def take(
-        self, positions: Sequence[Tensor], seed: Sequence[int] | None = None
-    ) -> Generator[Batch]:
+    def take(self, positions: Sequence[Tensor], seed: Sequence[int] | None = None) -> Batches:
         captions, style = self.starts[:-1], np.zeros(len(positions), int)
         if seed is not None:
             rng = np.random.default_rng(seed)

@@ -23,7 +23,7 @@ def piece(places: np.ndarray) -> slice | np.ndarray:
 
 @dataclass(frozen=True)
 class Words:
-    """A vector for each word of M texts; ValueError for what does not fit.
+    """A vector for each word of M texts.
 
     ``words[places]`` pads: float32 (B, L, D), L the most words of a chosen text. Behind a text's
     own words stand rows of zeros, which no word's vector is: ``words[places].any(-1)`` is the mask.
@@ -33,17 +33,6 @@ class Words:
     starts: np.ndarray  # int64 (M + 1,): of text i are tokens[starts[i]] … up to starts[i + 1]
     table: np.ndarray | None = None  # float16 (V, D)
 
-    def __post_init__(self) -> None:
-        dim = self.vectors.shape[-1] if self.vectors.ndim == 2 else None
-        if dim is None or not np.array_equal(self.starts[[0, -1]], [0, len(self.tokens)]):
-            shapes = f"{self.tokens.shape} and starts to {self.starts[-1]}"
-            raise ValueError(f"tokens must be rows of a table, or (T, D), as starts say: {shapes}")
-
-    @property
-    def vectors(self) -> np.ndarray:
-        """What a word's vector is a row of."""
-        return self.tokens if self.table is None else self.table
-
     def __len__(self) -> int:
         return len(self.starts) - 1
 
@@ -51,8 +40,9 @@ class Words:
         starts, rows = runs(self.starts, np.arange(len(self))[places])
         counts = np.diff(starts)
         spoken = np.arange(counts.max(initial=0)) < counts[:, None]
-        padded = np.zeros((*spoken.shape, self.vectors.shape[1]), np.float32)
-        padded[spoken] = self.tokens[rows] if self.table is None else self.table[self.tokens[rows]]
+        vectors = self.tokens[rows] if self.table is None else self.table[self.tokens[rows]]
+        padded = np.zeros((*spoken.shape, vectors.shape[1]), np.float32)
+        padded[spoken] = vectors
         return padded
 
     def subset(self, places: np.ndarray) -> "Words":

@@ -124,7 +124,6 @@ class BaseVAE(Rebuildable):
 
         Args:
             condition: labels (B,) or text vectors (B, text_dim); B for an unconditional model.
-            generator: source of the noise.
             temperature: scales the noise around the prior's means, ≥ 0; 0 draws only the means.
             fitted_prior: draw z from the prior that was fitted; N(0, I) without one or with False.
         """

@@ -30,7 +30,6 @@ class Unconditional(nn.Module):
     """The condition does not enter. What the others change of that is all they are."""
 
     features_width = latent_width = 0  # what is appended to the features, and to z
-    has_maps = False  # whether `maps` does anything
 
     def __init__(self, embed: Embed | None = None, sizes: Sizes | None = None) -> None:
         super().__init__()
@@ -69,8 +68,7 @@ class Concat(Unconditional):
 class Add(Unconditional):
     """A vector of the condition is added to the features, and another one to z.
 
-    Args:
-        std: of the layers' initial weights; None leaves them as `embed` makes them.
+    ``std`` is of the layers' initial weights; None leaves them as `embed` makes them.
     """
 
     def __init__(self, embed: Embed, sizes: Sizes, std: float | None = None) -> None:
@@ -93,8 +91,6 @@ class Film(Unconditional):
 
     Its layers start at 0, without effect. Source: Perez et al. 2018.
     """
-
-    has_maps = True
 
     def __init__(self, embed: Embed, sizes: Sizes) -> None:
         super().__init__()
@@ -131,8 +127,6 @@ class Attend(Unconditional):
 
     A `WordReader` reads them; the pooled text is appended to the features, and to z.
     """
-
-    has_maps = True
 
     def __init__(self, embed: Embed, sizes: Sizes) -> None:
         super().__init__()

@@ -55,9 +55,7 @@ class VAE(BaseVAE):
     def decode_logits(self, z: Tensor, condition: Any = None) -> Tensor:
         labels = self.prepare(condition, len(z))
         h = self.decoder_input(self.condition.latent(self.check_latent(z), labels))
-        maps = h.view(-1, 128, 4, 4)
-        if self.condition.has_maps:
-            maps = self.condition.maps(maps, labels, stage=0)
+        maps = self.condition.maps(h.view(-1, 128, 4, 4), labels, stage=0)
         return self.decoder(maps).float()
 
     def prepare(self, condition: Any, batch: int | None = None) -> Tensor | None:

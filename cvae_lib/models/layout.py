@@ -15,11 +15,7 @@ class Layout(nn.Module):
     A GRU walks along the words in their context and remembers what it has chosen, so that the
     second place fits the first. Until it is `fitted` it has no phrases. Sources: Cho et al. 2014
     (the GRU), Hong et al. 2018, arXiv 1801.05091 (a layout between a text and its picture).
-
-    Args:
-        word_dim: numbers of a word's vector.
-        phrases: how many there are.
-        width: numbers of a word in its context, and of the memory.
+    ``width`` numbers tell a word in its context, and the memory.
     """
 
     phrases: Tensor  # (1 + phrases, LONGEST, word_dim), padded with zeros; the first is nothing

@@ -57,10 +57,9 @@ class TextConditionalVAE(BaseVAE):
         self.conditioning = one_of("conditioning", conditioning, CONDITIONINGS)
         self.conditional = conditioning != "none"
         self.width = whole_number("width", width, at_least=2)
-        if self.width % 2:
-            raise ValueError(f"width must be even, got {width}")
-        if conditioning == "attend" and self.width % HEADS:
-            raise ValueError(f"width must be a multiple of {HEADS} for 'attend', got {width}")
+        step = HEADS if conditioning == "attend" else 2
+        if self.width % step:
+            raise ValueError(f"width must be a multiple of {step} for {conditioning}, got {width}")
         self.text_features = whole_number("text_features", text_features, at_least=1)
         self.normalise_text = bool(normalise_text)
 

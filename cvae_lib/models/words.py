@@ -7,8 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cvae_lib.checks import whole_number
-
 HEADS = 4  # of every attention here
 WAVES = 8  # sines and cosines that tell a cell's row, and as many its column
 
@@ -22,10 +20,7 @@ class Reading(NamedTuple):
 
 
 class Attention(nn.Module):
-    """Queries (B, Q, C) take what they look for from words (B, L, D): (B, Q, C).
-
-    Source: Vaswani et al. 2017, section 3.2.
-    """
+    """Queries (B, Q, C) take what they look for from words (B, L, D). Vaswani et al. 2017, 3.2."""
 
     def __init__(self, channels: int, word_dim: int) -> None:
         super().__init__()
@@ -52,18 +47,13 @@ class Attention(nn.Module):
 class WordReader(nn.Module):
     """Word vectors (B, L, word_dim), padded with zeros → a `Reading`.
 
-    Convolutions let each word hear its three neighbours on both sides, three times; learned queries
-    then pool the text, so that the pooled vector still knows which word belongs to which.
-
-    Args:
-        word_dim: numbers of a word's vector.
-        width: numbers of a word in its context.
-        queries: that pool; ``pooled`` = queries · width.
+    Convolutions let each word hear its three neighbours on both sides, three times: ``width``
+    numbers; learned ``queries`` then pool the text to queries · width numbers, which still know
+    which word belongs to which.
     """
 
     def __init__(self, word_dim: int, width: int = 96, queries: int = 4) -> None:
         super().__init__()
-        whole_number("width", width, at_least=HEADS)
         self.width, self.pooled = width, queries * width
         self.embed = nn.Linear(word_dim, width)
         self.convolutions = nn.ModuleList(nn.Conv1d(width, width, 7, padding=3) for _ in range(3))
