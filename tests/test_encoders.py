@@ -166,7 +166,7 @@ def test_a_text_with_a_word_has_a_vector(
     encoder: ClipTextEncoder, semantic: SemanticTextEncoder, text: str
 ) -> None:
     assume(has_word(text))
-    for encode in (encoder, semantic, HashingTextEncoder(2**16)):  # in 16 buckets counts can cancel
+    for encode in (encoder, semantic, HashingTextEncoder(1024)):  # 16 buckets can cancel
         assert encode([text]).isfinite().all() and encode([text]).norm() > 0
         words = encode.words([text])[0]
         assert words.isfinite().all() and words.any(-1).all() and len(words)
