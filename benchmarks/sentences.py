@@ -44,7 +44,6 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {  # the model, and how it draws
     "scenes-attend": ("scenes-attend", {}),
     "scenes-flow": ("scenes-flow", {}),
     "scenes-flow-2": ("scenes-flow", {"guidance": 2.0}),
-    "scenes-flow-4": ("scenes-flow", {"guidance": 4.0}),
 }
 NUMBERS = ("one", "two", "three")
 EXPERIMENTS = {
@@ -75,7 +74,6 @@ EXPERIMENTS = {
             "scenes-attend": "the same, the places that a text leaves open chosen first",
             "scenes-flow": "a flow over a map of codes, its network attends to words",
             "scenes-flow-2": "the same, guidance 2",
-            "scenes-flow-4": "the same, guidance 4",
         },
     ),
 }
