@@ -42,7 +42,7 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {  # the model, and how it draws
     "scenes-film": ("scenes-film", {}),
     "scenes-attend-gaussian": ("scenes-attend", {"fitted_prior": False}),
     "scenes-attend": ("scenes-attend", {}),
-    "scenes-flow": ("scenes-flow", {}),
+    "scenes-flow": ("scenes-flow", {"guidance": 1.0}),
     "scenes-flow-2": ("scenes-flow", {"guidance": 2.0}),
 }
 NUMBERS = ("one", "two", "three")
@@ -72,7 +72,7 @@ EXPERIMENTS = {
             "scenes-film": "hashed sentences through FiLM, $z$ from a Gaussian given the text",
             "scenes-attend-gaussian": "attention to words, $z$ from its Gaussian p(z | text)",
             "scenes-attend": "the same, the places that a text leaves open chosen first",
-            "scenes-flow": "a flow over a map of codes, its network attends to words",
+            "scenes-flow": "a flow over a map of codes, its network attends to words; guidance 1",
             "scenes-flow-2": "the same, guidance 2",
         },
     ),

@@ -88,5 +88,5 @@ def test_it_learns_which_code_belongs_to_which_text(
         optimizer.step()
     drawn: list[torch.Tensor] = []
     monkeypatch.setattr(flow.vae, "decode", drawn.append)
-    flow.sample(words, seeded(1), temperature=0.5)
+    flow.sample(words, seeded(1), temperature=0.5, guidance=1.0)
     assert (drawn[0].mean(1) - codes.mean((1, 2))).abs().max() < 0.7
