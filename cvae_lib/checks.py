@@ -59,6 +59,18 @@ def check_labels(
     return x
 
 
+def check_texts(value: Any, dim: int, words: bool, batch: int | None = None) -> Tensor:
+    """Vectors of texts (B, dim), or of their ``words`` (B, L, dim); ValueError for others."""
+    text = as_tensor(value, "text vectors must be a tensor or an array")
+    fits = text.is_floating_point() and text.shape[1 + words :] == (dim,)
+    if not fits or batch not in (None, len(text)):
+        want = f"({batch or 'B'}, {'L, ' * words}{dim})"
+        came = f"{text.dtype} {tuple(text.shape)}: use the text encoder of the model's training"
+        raise ValueError(f"text vectors must be float {want}, got {came}")
+    check_finite(text, "number of a text vector")
+    return text
+
+
 def one_of(name: str, value: str, known: Iterable[str]) -> str:
     """One of the ``known`` names."""
     if value not in (names := list(known)):

@@ -75,6 +75,22 @@ def test_an_untrained_flow_decodes_noise(flow: LatentFlow, words: torch.Tensor) 
     assert not torch.allclose(flow.sample(words, seeded(), guidance=3.0), with_text)
 
 
+@pytest.mark.parametrize(
+    ("shape", "options", "message"),
+    [
+        ((2, 256), {}, r"text vectors must be float \(B, L, 256\), got torch.float32 \(2, 256\)"),
+        ((2, 3, 64), {}, r"must be float \(B, L, 256\)"),
+        ((2, 3, 256), {"steps": 0}, "steps must be at least 1, got 0"),
+        ((2, 3, 256), {"guidance": -1.0}, "guidance must be finite and at least 0, got -1.0"),
+    ],
+)
+def test_bad_input(
+    flow: LatentFlow, shape: tuple[int, ...], options: dict[str, float], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        flow.sample(torch.ones(shape), **options)  # type: ignore[arg-type]
+
+
 def test_it_learns_which_code_belongs_to_which_text(
     flow: LatentFlow, words: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

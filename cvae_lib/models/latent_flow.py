@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from cvae_lib.checks import check_images, evaluating, whole_number
+from cvae_lib.checks import check_images, check_texts, evaluating, real_number, whole_number
 from cvae_lib.losses import Likelihood, reparameterize
 from cvae_lib.models.base import BaseVAE, Rebuildable
 from cvae_lib.models.prior import Prior, scaled_noise
@@ -191,12 +191,15 @@ class LatentFlow(Rebuildable):
 
         ``steps`` of Heun's method lead from noise to codes; ``guidance`` g follows
         v(no text) + g (v(text) − v(no text)) (Ho & Salimans 2021). With 1, what was trained, the
-        pictures are more like the data's; with 2 they do more often what the text says.
+        pictures are more like the data's; with 2 they do more often what the text says. ValueError
+        for other vectors, fewer than one step or a negative weight.
         """
+        steps, guidance = whole_number("steps", steps, 1), real_number("guidance", guidance, 0)
+        words = check_texts(condition, self.word_dim, words=True).to(self.out.weight)
         with evaluating(self):
-            texts = [self.read(condition)]
+            texts = [self.read(words)]
             if guidance != 1:
-                texts.append(self.read(torch.zeros_like(condition)))
+                texts.append(self.read(torch.zeros_like(words)))
 
             def heading(code: Tensor, at: float) -> Tensor:
                 time = torch.full((len(code),), at).to(code)
@@ -204,7 +207,7 @@ class LatentFlow(Rebuildable):
                 return blind[0] + guidance * (told - blind[0]) if blind else told
 
             size = self.code_channels * self.vae.side**2
-            noise = scaled_noise(len(condition), size, self.centre, generator, temperature)
+            noise = scaled_noise(len(words), size, self.centre, generator, temperature)
             code = noise.unflatten(1, (self.code_channels, -1))
             for step in range(steps):
                 first = heading(code, step / steps)

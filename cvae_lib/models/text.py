@@ -7,7 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from cvae_lib.checks import as_tensor, check_finite, one_of, whole_number
+from cvae_lib.checks import check_texts, one_of, whole_number
 from cvae_lib.losses import Likelihood
 from cvae_lib.models.base import BaseVAE
 from cvae_lib.models.conditioning import CONDITIONINGS, Attend, Sizes
@@ -114,13 +114,7 @@ class TextConditionalVAE(BaseVAE):
 
     def _checked(self, condition: Any, batch: int | None = None) -> Tensor:
         """Text vectors in the type of the weights; ValueError for what does not fit."""
-        text = as_tensor(condition, "text vectors must be a tensor or an array")
-        fits = text.is_floating_point() and text.shape[1 + self.reads_words :] == (self.text_dim,)
-        if not fits or batch not in (None, len(text)):
-            want = f"({batch or 'B'}, {'L, ' * self.reads_words}{self.text_dim})"
-            came = f"{text.dtype} {tuple(text.shape)}: use the text encoder of the model's training"
-            raise ValueError(f"text vectors must be float {want}, got {came}")
-        check_finite(text, "number of a text vector")
+        text = check_texts(condition, self.text_dim, self.reads_words, batch)
         return text.to(self.mu_head.weight)
 
     def given(self, condition: Any) -> tuple[Any, tuple[Tensor | float, Tensor | float]]:
