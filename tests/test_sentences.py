@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import sentences
+import torch
 
 from cvae_lib import records
-from cvae_lib.data.shapes import Scene, Thing
+from cvae_lib.data.shapes import Scene, Thing, render
 from cvae_lib.models.judges import Seen
 
 CIRCLE = Thing("circle", "red", "small", 0, 1, 0.5, 0.2)
@@ -56,13 +57,33 @@ def test_a_plain_text_asks_for_things_at_any_place() -> None:
     assert found == {"count": pytest.approx(2 / 3), "one": 0.5, "two": 0.0}
 
 
+def test_two_things_of_one_colour_are_two_regions() -> None:
+    twin = Thing("circle", "red", "small", 2, 2, 0.8, 0.8)
+    drawn = [(CIRCLE,), (CIRCLE, twin), (CIRCLE, SQUARE), ()]
+    scenes = [Scene(things, ("white", "beige")) for things in drawn]
+    pictures = torch.stack([torch.from_numpy(render(scene, 64)) / 255 for scene in scenes])
+    counts = sentences.regions(pictures)
+    assert counts.tolist() == [1, 2, 2, 0]
+    asked = [scenes[0], scenes[0], scenes[2]]
+    found = sentences.lone([sees(CIRCLE), sees(CIRCLE), sees(CIRCLE, SQUARE)], counts[:3], asked)
+    assert found == {"one": 0.5, "two": 1.0}
+
+
 def test_a_run_tells_of_every_kind_of_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sentences, "SCENES", 12)
     monkeypatch.setattr(sentences, "BATCH", 10)
     sentences.fresh.cache_clear()
     metrics = sentences.run("scenes-attend", 0)["metrics"]
     sentences.fresh.cache_clear()
-    assert metrics.keys() == {"placed", "plain", "related", "rebuilt", "borrowed", "frechet"}
+    assert metrics.keys() == {
+        "placed",
+        "plain",
+        "related",
+        "rebuilt",
+        "borrowed",
+        "frechet",
+        "lone",
+    }
     assert metrics["frechet"] > 0
     assert {"one_all", "two_all"} <= metrics["placed"].keys()
     shares = [*metrics["placed"].values(), *metrics["plain"].values(), metrics["related"]]
