@@ -56,9 +56,9 @@ EXPERIMENTS = {
         "Shares of pictures in which everything is as 2,000 fresh texts ask: their number of "
         "things, and every thing's colour, shape and place. “Plain” texts name no place; “lone”: "
         "of those, and no more regions stand out than things (of real scenes of one thing in all, "
-        "of two in 96 %); “related” ones say where two things lie to each other. One training each; "
-        "the seeds are of the noise. Told in chapters [10](10_text_conditional_vae.ipynb) and "
-        "[13](13_to_stable_diffusion.ipynb).",
+        "of two in 96 %); “related” ones say where two things lie to each other. One training "
+        "each; the seeds are of the noise. Told in chapters [10](10_text_conditional_vae.ipynb) "
+        "and [13](13_to_stable_diffusion.ipynb).",
         {
             "one": "placed.one_all",
             "two": "placed.two_all",
