@@ -109,6 +109,9 @@ class _Quiet(SimpleHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     request_queue_size = 64  # a page asks for thirty files at once
 
+    def handle_error(self, *args: object) -> None:
+        pass  # a browser that leaves a page hangs up
+
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
