@@ -22,7 +22,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 # The targets share one environment and one build folder: `make -j` runs them one after another.
 .NOTPARALLEL:
-.PHONY: help install book test lint format serve clean set-repository benchmark spelling linkcheck times results
+.PHONY: help install book check-book test lint format serve clean set-repository benchmark spelling linkcheck times results
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -56,7 +56,9 @@ $(GROUND): FORCE
 
 # Sphinx warns about a page only while it reads it, so a failed build followed by a second one
 # would pass. _build/.clean says that the last build had nothing to complain about.
+# VENDOR=skip leaves out what comes from the npm registry, and each page says what it lacks.
 book: install $(GROUND) ## build the HTML book into _build/html, every warning an error
+	@$(BIN)/python tools/vendor.py
 	@$(BIN)/python tools/execute_book.py --jobs $(JOBS)
 	@test -e _build/.clean || rm -rf _build/.doctrees
 	@rm -f _build/.clean
@@ -64,6 +66,9 @@ book: install $(GROUND) ## build the HTML book into _build/html, every warning a
 	@$(BIN)/python tools/check_links.py _build/html
 	@touch _build/.clean
 	@echo "The book is in _build/html/index.html; 'make serve' shows it."
+
+check-book: install ## open every page of the built book in Chromium, without a network
+	@$(BIN)/python tools/check_book.py _build/html
 
 test: install lint ## lint, unit tests with coverage, then every chapter at smoke scale
 	@CVAE_SCALE=smoke OMP_NUM_THREADS=1 $(BIN)/pytest tests -n $(JOBS) --dist loadfile --cov=cvae_lib --cov-report=term --cov-fail-under=90
@@ -83,7 +88,7 @@ spelling: install ## find misspelt words, in British English; pyproject.toml acc
 
 linkcheck: install ## try every address on other machines that the book names; runs no chapter
 	@mkdir -p _build/links
-	@sed 's/execute_notebooks: cache/execute_notebooks: "off"/' _config.yml >_build/links/config.yml
+	@sed 's/execute_notebooks: cache/execute_notebooks: "off"/; s|offline: tools|offline: ../../tools|' _config.yml >_build/links/config.yml
 	@$(BIN)/jupyter-book build . -q --config _build/links/config.yml --path-output _build/links --builder linkcheck
 
 times: install $(GROUND) ## run every chapter alone and write how long it takes into its first box

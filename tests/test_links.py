@@ -47,6 +47,12 @@ def test_a_fault_is_named_with_its_place(body: str, fault: str, tmp_path: Path) 
     assert check_links.check(book(tmp_path, index=body)) == [fault]
 
 
+def test_a_page_that_forwards_is_followed(tmp_path: Path) -> None:
+    forward = "<meta http-equiv='Refresh' content='0; url=one.html' />"
+    book(tmp_path, index=forward, one="<a href='gone.html'>x</a>")
+    assert check_links.check(tmp_path) == ["one.html:1: no such file: gone.html"]
+
+
 def test_faults_on_later_pages_are_found_and_those_of_stale_pages_are_not(tmp_path: Path) -> None:
     book(
         tmp_path,

@@ -32,6 +32,8 @@ class Page(HTMLParser):
         given = {name: (value or "").strip() for name, value in attrs}
         self.anchors.update(given[key] for key in ("id", "name") if key in given)
         line = self.getpos()[0]
+        if tag == "meta" and given.get("http-equiv", "").lower() == "refresh":
+            self.links.append((line, given.get("content", "").partition("url=")[2]))
         if LINKS.get(tag) in given:
             self.links.append((line, given[LINKS[tag]]))
         alt = given.get("alt", "").lower()
@@ -39,8 +41,8 @@ class Page(HTMLParser):
             self.silent.append((line, given.get("src", "")))
 
 
-def check(build: Path) -> list[str]:
-    """One line for each fault of the pages that can be reached from index.html, sorted."""
+def crawl(build: Path) -> tuple[list[Path], list[str]]:
+    """The pages that can be reached from index.html, and one line for each fault; both sorted."""
     build = build.resolve()
     faults: set[str] = set()
     pages: dict[Path, Page] = {}
@@ -68,7 +70,12 @@ def check(build: Path) -> list[str]:
                 faults.add(f"{name}:{line}: no such file: {link}")
             elif target.suffix == ".html" and unquote(parts.fragment) not in page(target).anchors:
                 faults.add(f"{name}:{line}: no such anchor: {link}")
-    return sorted(faults)
+    return sorted(pages), sorted(faults)
+
+
+def check(build: Path) -> list[str]:
+    """One line for each fault of the pages that can be reached from index.html, sorted."""
+    return crawl(build)[1]
 
 
 if __name__ == "__main__":
