@@ -105,6 +105,14 @@ class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *args: object) -> None:
         pass
 
+    def do_GET(self) -> None:
+        """A file; no error for the picture that a browser asks of every host by itself."""
+        if self.path != "/favicon.ico":
+            super().do_GET()
+            return
+        self.send_response(204)
+        self.end_headers()
+
 
 class _Server(ThreadingHTTPServer):
     request_queue_size = 64  # a page asks for thirty files at once

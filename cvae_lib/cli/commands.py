@@ -15,7 +15,7 @@ from cvae_lib import __version__
 from cvae_lib.cli import app, complain, device_called, examples, table
 from cvae_lib.files import user_path, write_atomically
 
-HEADLINES = ("accuracy", "all", "sse", "ssim")  # the first one stands for a model
+HEADLINES = ("accuracy", "all", "sse", "ssim", "one_all")  # the first one stands for a model
 CONFIG = ["epochs", "batch_size", "lr", "seed", "precision"]  # options that replace a recipe's
 TEXT = "scenes", "coco", "split", "size", "latent", "conditioning", "likelihood", "width", "encoder"
 SPEAKS = os.environ.get("RANK", "0") == "0"  # of the processes that a launcher started, the first
@@ -274,6 +274,7 @@ def info() -> None:
         weights = pretrained.FOLDER / f"{name}.safetensors"
         size = f"{weights.stat().st_size / 1e6:.1f} MB" if weights.exists() else "missing"
         metrics = pretrained.record(name)["metrics"] if name in pretrained.shipped() else {}
+        metrics = metrics.get("drawn", metrics)  # of a model that can only draw
         told = [f"{key} {metrics[key]:.4g}" for key in HEADLINES if key in metrics]
         models.append((name, recipe.about, size, *(told or ["no record"])))
     table("Shipped models", ("name", "what", "size", "on the test set"), models)
