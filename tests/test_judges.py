@@ -86,3 +86,10 @@ def test_it_learns_to_read() -> None:
             optimizer.step()
     score = obedience(judge.things(images), [truth.things for truth in truths])
     assert score["colour"] > 0.9 and score["position"] > 0.9, score
+
+
+def test_pictures_without_truths_teach_no_judge() -> None:
+    image = render(draw_scene("train", 0)[0], 16)[None]
+    photos = CaptionedSet(image, np.zeros((1, 2), np.float16), np.arange(2), ["a dog"])
+    with pytest.raises(ValueError, match="memory has no truths"):
+        truth_set(photos)

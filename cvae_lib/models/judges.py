@@ -141,8 +141,10 @@ class SceneJudge(Rebuildable):
 
 def truth_set(data: CaptionedSet) -> CaptionedSet:
     """Scenes with truths for vectors, (8 · 5): of each colour presence, shape, size, x, y."""
+    if data.truths is None:
+        raise ValueError(f"{data.source} has no truths: the judge learns from Scenes")
     targets = np.zeros((len(data), len(COLOURS), 5), np.float32)
-    for row, scene in zip(targets, data.truths or (), strict=True):
+    for row, scene in zip(targets, data.truths, strict=True):
         for thing in scene.things:
             kind = SHAPE_NAMES.index(thing.shape), SIZE_NAMES.index(thing.size)
             row[COLOUR_NAMES.index(thing.colour)] = 1, *kind, thing.x, thing.y

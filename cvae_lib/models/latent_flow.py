@@ -17,8 +17,8 @@ from cvae_lib.checks import check_images, check_texts, evaluating, real_number, 
 from cvae_lib.losses import Likelihood, reparameterize
 from cvae_lib.models.base import BaseVAE, Rebuildable
 from cvae_lib.models.prior import Prior, scaled_noise
-from cvae_lib.models.text import _down, _up
-from cvae_lib.models.words import Attention, Reading, WordReader, _places
+from cvae_lib.models.text import doubling, halving
+from cvae_lib.models.words import Attention, Reading, WordReader, place_waves
 
 DOWN = 8  # pixels of the picture to a cell of the code, along a side
 FREQUENCIES = 6  # sines and cosines that tell the time
@@ -43,17 +43,18 @@ class MapVAE(BaseVAE):
         width: int = 32,
         likelihood: Likelihood = "bernoulli",
     ) -> None:
-        self.image_size, self.code_channels, self.width = image_size, code_channels, width
+        self.image_size, self.width = image_size, width
+        self.code_channels = whole_number("code_channels", code_channels, at_least=1)
         self.side = whole_number("image_size", image_size, at_least=DOWN) // DOWN
         if self.side * DOWN != image_size:
             raise ValueError(f"image_size must be a multiple of {DOWN}, got {image_size}")
         super().__init__((3, image_size, image_size), code_channels * self.side**2, likelihood, 1)
         stages = [width, 2 * width, 4 * width]
-        self.encoder = nn.Sequential(*(_down(*pair) for pair in pairwise([3, *stages])))
+        self.encoder = nn.Sequential(*(halving(*pair) for pair in pairwise([3, *stages])))
         self.to_moments = nn.Conv2d(stages[-1], 2 * code_channels, 3, padding=1)
         self.decoder_input: Any = nn.Conv2d(code_channels, stages[-1], 3, padding=1)
         up = [*reversed(stages), width // 2]
-        self.decoder = nn.ModuleList(_up(*pair) for pair in pairwise(up))
+        self.decoder = nn.ModuleList(doubling(*pair) for pair in pairwise(up))
         self.to_rgb = nn.Conv2d(up[-1], 3, 3, padding=1)
         self.prior = Prior(self.latent_dim, 1, 1)
 
@@ -135,7 +136,7 @@ class LatentFlow(Rebuildable):
         self.vae = MapVAE(image_size, code_channels, vae_width).requires_grad_(False)
         self.reader = WordReader(word_dim)
         self.cell = nn.Linear(code_channels, width)
-        self.register_buffer("places", places := _places(self.vae.side), persistent=False)
+        self.register_buffer("places", places := place_waves(self.vae.side), persistent=False)
         self.place = nn.Linear(places.shape[1], width)
         self.time = nn.Sequential(
             nn.Linear(2 * FREQUENCIES + self.reader.pooled, width), nn.SiLU(),

@@ -67,13 +67,13 @@ class TextConditionalVAE(BaseVAE):
         flat = channels[-1] * 4 * 4
         up = [*reversed(channels), self.width // 2]
         sizes = Sizes(flat, self.latent_dim, tuple(up), self.text_features, text_dim, text_dim)
-        self.encoder = nn.Sequential(*(_down(*pair) for pair in pairwise([3, *channels])))
+        self.encoder = nn.Sequential(*(halving(*pair) for pair in pairwise([3, *channels])))
         self.encoder.append(nn.Flatten())
         self.condition = CONDITIONINGS[conditioning](partial(nn.Linear, self.text_dim), sizes)
         self.mu_head = nn.Linear(flat + self.condition.features_width, self.latent_dim)
         self.logvar_head = nn.Linear(flat + self.condition.features_width, self.latent_dim)
         self.decoder_input = nn.Linear(self.latent_dim + self.condition.latent_width, flat)
-        self.decoder = nn.ModuleList(_up(*pair) for pair in pairwise(up))
+        self.decoder = nn.ModuleList(doubling(*pair) for pair in pairwise(up))
         self.to_rgb = nn.Conv2d(up[-1], 3, 3, padding=1)
         self.prior: Any = Prior(self.latent_dim, 1, self.prior_components, self.text_dim)
         if isinstance(self.condition, Attend):
@@ -137,7 +137,8 @@ class TextConditionalVAE(BaseVAE):
         return super().sample(condition, generator, temperature, fitted_prior)
 
 
-def _down(channels_in: int, channels_out: int) -> nn.Sequential:
+def halving(channels_in: int, channels_out: int) -> nn.Sequential:
+    """A stage of an encoder: maps of half the side."""
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1),
         nn.BatchNorm2d(channels_out),
@@ -145,7 +146,8 @@ def _down(channels_in: int, channels_out: int) -> nn.Sequential:
     )
 
 
-def _up(channels_in: int, channels_out: int) -> nn.Sequential:
+def doubling(channels_in: int, channels_out: int) -> nn.Sequential:
+    """A stage of a decoder: maps of twice the side, before its ReLU."""
     return nn.Sequential(
         nn.ConvTranspose2d(channels_in, channels_out, 4, stride=2, padding=1),
         nn.BatchNorm2d(channels_out),

@@ -83,7 +83,7 @@ class CrossAttention(nn.Module):
 
     def __init__(self, channels: int, side: int, word_dim: int) -> None:
         super().__init__()
-        self.register_buffer("places", _places(side), persistent=False)
+        self.register_buffer("places", place_waves(side), persistent=False)
         self.to_query = nn.Linear(4 * WAVES, channels)
         self.attention = Attention(channels, word_dim)
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(2))
@@ -113,7 +113,7 @@ def _heads(x: Tensor) -> Tensor:
     return x.unflatten(2, (HEADS, -1)).transpose(1, 2)
 
 
-def _places(side: int) -> Tensor:
+def place_waves(side: int) -> Tensor:
     """Sines and cosines of the columns and rows of a square map's cells."""
     at = (torch.arange(side) + 0.5) / side
     rows, columns = torch.meshgrid(at, at, indexing="ij")
