@@ -162,6 +162,11 @@ class SemanticTextEncoder(_Averaging):
         self.dim = self.word_dim = self.table.shape[1]
         self._tokenizer = Tokenizer.from_str(tokens.decode())
 
+    @property
+    def rows(self) -> dict[str, int]:
+        """By token its row in the table; a token that begins a word starts with "▁"."""
+        return self._tokenizer.get_vocab()
+
     def _pieces(self, sentence: str) -> list[list[int]]:
         if not has_word(sentence):
             return []

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from cvae_lib.models import ConcatConditionalVAE
-from cvae_lib.models.attributes import attributes
+from cvae_lib.models.attributes import attributes, directions, regress
 from cvae_lib.models.prior import Prior
 from cvae_lib.pretrained import load_pretrained
 
@@ -24,7 +24,11 @@ def box(width: int, height: int, grey: float) -> Tensor:
 def test_a_box_has_its_grey_and_its_sides() -> None:
     boxes = torch.cat([box(4, 12, 0.5), box(12, 4, 1.0), box(9, 9, 0.2), torch.zeros(1, 1, 28, 28)])
     measured = attributes(boxes)
-    expected = {"brightness": [0.5, 1, 0.2, 0], "width": [-math.log(3), math.log(3), 0, 0]}
+    expected = {
+        "brightness": [0.5, 1, 0.2, 0],
+        "width": [-math.log(3), math.log(3), 0, 0],
+        "shading": [0, 1, 0.2, 0],
+    }
     for name, values in expected.items():
         torch.testing.assert_close(measured[name], torch.tensor(values), atol=1e-5, rtol=0)
     with pytest.raises(ValueError, match=r"images must be float \(B, 1, H, W\)"):
@@ -70,6 +74,21 @@ def test_pictures_measure_as_asked(shares: dict[str, float]) -> None:
     for name, share in shares.items():
         low = drawn[name] < usual[name].median()
         assert (low if share < 0.5 else ~low).float().mean() > 0.9, name
+
+
+def test_a_step_along_a_direction_changes_its_attribute() -> None:
+    model, names = load_pretrained("fashion-concat-sigma"), ("width", "shading")
+    ways = directions(model, 3, fit := regress(model, 3, names))
+    spread = torch.stack([fit.measured[name].std() for name in names])
+    told = (ways * fit.weight).sum(1)  # by how much the prediction grows
+    assert (told < 1.02 * spread).all() and (told > 0.7 * spread).all()
+    labels = torch.full((200,), 3)
+    z = model.prior.sample(200, labels, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        before = attributes(model.decode(z, labels))
+        for name, way in zip(names, ways.float(), strict=True):
+            after = attributes(model.decode(z + way, labels))[name]
+            assert (after > before[name]).float().mean() > 0.95, name
 
 
 def test_a_prior_that_was_not_fitted_is_conditioned_too() -> None:

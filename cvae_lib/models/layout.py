@@ -35,12 +35,13 @@ class Layout(nn.Module):
         """Whether it has phrases to choose from."""
         return bool(self.phrases.any())
 
-    def _read(self, words: Tensor) -> Reading:
+    def read(self, words: Tensor) -> Reading:
+        """The words (B, L, D) in their context, each vector given mean 0 and variance 1."""
         return self.reader(F.layer_norm(words, words.shape[2:]))
 
     def loss(self, words: Tensor, choices: Tensor) -> Tensor:
         """−log p(choices | text): word vectors (B, L, D), int64 (B, L) → (B,) nats."""
-        reading = self._read(words)
+        reading = self.read(words)
         taken = F.one_hot(choices, len(self.phrases))[:, :, 1:].cumsum(1)
         before = F.pad(taken, (0, 0, 1, 0))[:, :-1].to(words)
         steps = torch.cat([reading.words, self.taken(before)], 2)
@@ -53,7 +54,7 @@ class Layout(nn.Module):
         self, words: Tensor, generator: Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Draw what stands behind each word, (B, L, D) → (B, L), no phrase twice in a text."""
-        reading = self._read(words)
+        reading = self.read(words)
         state = self.start(reading.pooled)[None]
         taken = torch.zeros(len(words), len(self.phrases)).to(words)
         choices = []
