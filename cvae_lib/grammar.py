@@ -18,10 +18,10 @@ APART = rf"(?!{LETTER}|-(?!and\b|or\b){LETTER})"
 # count behind ("bags x2": S), and by `words` of garments.json D(eterminers), C(onjunctions),
 # P(repositions), V: what leads to a predicate, R: what may stand before an adjective; X: other.
 _ADJECTIVES: dict[str, dict[str, Any]] = TABLE["adjectives"]
-_NAMES = dict.fromkeys(TABLE["ignored"]) | {
+NAMES = dict.fromkeys(TABLE["ignored"]) | {
     word: name for name, about in _ADJECTIVES.items() for word in about["words"]
 }
-_KINDS = {word: kind for kind, words in TABLE["words"].items() for word in words}
+KINDS = {word: kind for kind, words in TABLE["words"].items() for word in words}
 
 
 def _any_of(words: Iterable[str]) -> str:
@@ -30,11 +30,11 @@ def _any_of(words: Iterable[str]) -> str:
 
 
 _OWNERS = _any_of(TABLE["words"]["D"])
-_ADJECTIVE, _LARGE = _any_of(_NAMES), _any_of([*TABLE["numbers"], *TABLE["no_counts"]])
+_ADJECTIVE, _LARGE = _any_of(NAMES), _any_of([*TABLE["numbers"], *TABLE["no_counts"]])
 # "two-dark-bags", not "two-tone bags"
 _END = rf"(?!{LETTER}|-(?!(?:{_ADJECTIVE}|and|or)\b){LETTER})"
 _CHAIN = _any_of(word for word in [*TABLE["numbers"], *TABLE["no_counts"]] if word[0] != "a")
-_TOKEN = re.compile(
+TOKEN = re.compile(
     "|".join(
         f"(?P<{kind}>{pattern})"
         for kind, pattern in {
@@ -52,20 +52,24 @@ _TOKEN = re.compile(
     )
 )
 # Of the tokens behind a garment: "that is very dark", "in black"; ", dark and long" up to an end.
-_PREDICATE = re.compile(
+PREDICATE = re.compile(
     "S?[^A-Z]*(?:C?(?=[RDNT]*V)[VRDNT]+((?:A[RCV,]*)+)|[RDN]*((?:A[RC,]*)+)(?![A-OQ-UW-Z]))"
 )
+# Of the tokens before a garment, none of its phrase: "dark glasses and bags", "bags 2, boots".
+LOOSE = re.compile("C,?$|[XN],$")
+COUNT_BEHIND = re.compile("S|N([,.]|$)")  # "bags x2", "bags 2, boots"
+DIGITS = re.compile(r"(?:\d+-)?0*(\d{1,3})(?: ?[x×])?")  # the last of "2-3"
 Tokens = list[tuple[str, str]]  # (kind, word)
 
 
 def split(gap: str, first: bool, last: bool) -> tuple[Tokens, Tokens]:
     """The tokens between two garments: those of the one, and those of the other one's phrase."""
     tokens: Tokens = []
-    for m in _TOKEN.finditer(gap):
+    for m in TOKEN.finditer(gap):
         word = m["number"] or m["adjective"] or m[0]
         other = "R" if word.endswith("ly") else "D" if word.endswith("'s") else "X"
         other = other if word[0].isalnum() else ","
-        kind = _KINDS.get(word, other) if m.lastgroup == "W" else str(m.lastgroup)
+        kind = KINDS.get(word, other) if m.lastgroup == "W" else str(m.lastgroup)
         if kind == "S":
             word, kind = word.strip("x×*:() "), "N" if first or tokens else "S"
         kind = "T" if word in ("a", "an") else kind
@@ -78,7 +82,7 @@ def split(gap: str, first: bool, last: bool) -> tuple[Tokens, Tokens]:
         at = len(kinds[:article].rstrip("DNT"))  # "two men's shirts"
     elif kinds[at - 1 : at] == "V":  # "shirts that are dark, bright trousers"
         at = max(at, kinds.rfind("C", at) + 1, kinds.rfind(",", at) + 1)
-    if re.search("C,?$|[XN],$", kinds):  # "dark glasses and bags", "bags 2, boots"
+    if LOOSE.search(kinds):
         at = len(kinds)
     return tokens[:at], tokens[at:]
 
@@ -89,7 +93,7 @@ def read(
     """Count, adjectives and ignored words of a garment of the class ``name``, written ``noun``."""
     kinds = "".join(kind for kind, _ in behind)
     numbers = [word for kind, word in before if kind in "NT"]
-    if re.match("S|N([,.]|$)", kinds):
+    if COUNT_BEHIND.match(kinds):
         numbers.append(behind[0][1])
     many = noun.endswith("s") and not noun.endswith("ss")
     pairs = [word for kind, word in before if kind == "Q"]
@@ -99,7 +103,7 @@ def read(
     if pairs and count and name not in TABLE["pairs"]:
         count = _number(str(2 * count))
     words = [word for kind, word in before if kind == "A"]
-    if predicate := _PREDICATE.match(kinds):
+    if predicate := PREDICATE.match(kinds):
         span = slice(*predicate.span(predicate.lastindex or 0))
         words += [word for kind, word in behind[span] if kind == "A"]
     return count, *_sorted_out(name, words)
@@ -110,7 +114,7 @@ def _number(words: str) -> int:
     spoken = words.replace("-", " ")
     if not {*TABLE["no_counts"], "dozen"} & {*spoken.split()}:
         spoken = spoken.rpartition(" ")[2]
-    digits = re.fullmatch(r"(?:\d+-)?0*(\d{1,3})(?: ?[x×])?", words)
+    digits = DIGITS.fullmatch(words)
     number = int(digits[1]) if digits else TABLE["numbers"].get(spoken, 0)
     if not 1 <= number <= MAX_COUNT:
         wanted = f"a whole number from 1 to {MAX_COUNT}, or none"
@@ -141,7 +145,7 @@ def _sorted_out(garment: str, words: list[str]) -> tuple[tuple[str, ...], tuple[
     Of contradictions all are ignored ("black and white"); "dark grey" is dark.
     """
     plain = dict.fromkeys(JOINT.sub(" ", word) for word in words)
-    names = {word: name for word in plain if (name := _NAMES[word])}
+    names = {word: name for word in plain if (name := NAMES[word])}
     able = {word: _ADJECTIVES[name] for word, name in names.items() if offered(name, garment)}
     sides = {(about["attribute"], about["side"]) for about in able.values()}
     low, high = ({name for name, side in sides if side == end} for end in ("low", "high"))

@@ -34,9 +34,9 @@ def _forms(phrase: str) -> tuple[str, str]:
 # share. Known words come last: "over coat", which the pattern needs, leads to "overcoat".
 _PHRASES = [*TABLE["not_garments"], *TABLE["written_as_two"], *_WORDS]
 _FORMS = {form: _WORDS.get(phrase) for phrase in _PHRASES for form in _forms(phrase)}
-_LABELS = {JOINT.sub("", form): label for form, label in _FORMS.items()}
+LABELS = {JOINT.sub("", form): label for form, label in _FORMS.items()}
 # Longest phrase first; no unbounded repeat, so it runs in linear time. "can't" holds no t-shirt.
-_PATTERN = re.compile(
+NOUN = re.compile(
     rf"(?<!{LETTER})(?<!{LETTER}')(?:"
     + "|".join(JOINT.sub("[ -]?", form) for form in sorted(_FORMS, key=len, reverse=True))
     + rf"){APART}"
@@ -44,17 +44,17 @@ _PATTERN = re.compile(
 
 # Typography to ASCII: quotes, minus, hyphens, a zero-width space, emoji variants; dashes but —,
 # soft hyphens and joiners by their category. A lone accent or vowel sign is a letter.
-_CHARACTERS = str.maketrans(
+CHARACTERS = str.maketrans(
     "‘’ʼ−\u2010\u2011\u200b", 3 * "'" + "--- ", "".join(map(chr, range(0xFE00, 0xFE10)))
 )
-_CATEGORIES = {"Pd": " ", "Cf": "", "Me": "", "Mn": "x", "Mc": "x"}
+CATEGORIES = {"Pd": " ", "Cf": "", "Me": "", "Mn": "x", "Mc": "x"}
 
 
 def _plain(text: str) -> str:
     """Compatibility forms (full-width letters, ligatures) unfolded, lower case, single spaces."""
-    folded = unicodedata.normalize("NFKC", text).casefold().translate(_CHARACTERS)
+    folded = unicodedata.normalize("NFKC", text).casefold().translate(CHARACTERS)
     plain = (
-        char if char in "-—" else _CATEGORIES.get(unicodedata.category(char), char)
+        char if char in "-—" else CATEGORIES.get(unicodedata.category(char), char)
         for char in folded
     )
     return " ".join("".join(plain).split())
@@ -100,7 +100,7 @@ def garments_from_text(text: str) -> list[Garment]:
     if len(text) > MAX_TEXT:
         raise ValueError(f"text has {len(text)} characters; want at most {MAX_TEXT}")
     plain = _plain(text)
-    forms = ((_LABELS[JOINT.sub("", m[0])], m) for m in _PATTERN.finditer(plain))
+    forms = ((LABELS[JOINT.sub("", m[0])], m) for m in NOUN.finditer(plain))
     found = [(label, match) for label, match in forms if label is not None]
     if not found:
         quoted = text if len(text) <= 50 else f"{text[:50]}..."
