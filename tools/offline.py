@@ -48,12 +48,11 @@ def configure(app: Sphinx, config: Config) -> None:
 
 
 def bring(app: Sphinx) -> None:
-    """Unpack what the pages load into _static of the book."""
+    """Unpack MathJax into _static of the book."""
     if app.builder.format != "html" or vendor.skipped():
         return
     try:
-        for package in vendor.packages():
-            vendor.unpack(package, Path(app.outdir) / "_static")
+        vendor.unpack(vendor.package("mathjax"), Path(app.outdir) / "_static")
     except vendor.VendorError as error:
         raise ExtensionError(str(error)) from error
 

@@ -57,6 +57,11 @@ def packages(pins: Path = PINS) -> list[Package]:
     return [Package(name, **{**pin, "files": tuple(pin["files"])}) for name, pin in pinned]
 
 
+def package(name: str) -> Package:
+    """The pinned package of that name."""
+    return next(package for package in packages() if package.name == name)
+
+
 def skipped() -> bool:
     """Whether ``VENDOR=skip`` asks for a book without them; VendorError for another value."""
     if (given := os.environ.get("VENDOR", "")) not in ("", "skip"):
@@ -130,9 +135,9 @@ def listed(path: str, kept: str) -> bool:
     return path == kept or (kept.endswith("/") and path.startswith(kept))
 
 
-def unpack(package: Package, folder: Path) -> None:
-    """Put the listed files, and no others, into ``folder``/NAME, which is made anew; VendorError
-    for what is no plain file below it or is not there."""
+def read(package: Package) -> dict[str, bytes]:
+    """The listed files, and no others, by their path in the package; VendorError for what is no
+    plain file below it or is not there."""
     wanted: dict[str, bytes] = {}
     with tarfile.open(fileobj=BytesIO(archive(package)), mode="r:gz") as tar:
         for member in tar:
@@ -146,6 +151,12 @@ def unpack(package: Package, folder: Path) -> None:
     for kept in package.files:
         if not any(listed(path, kept) for path in wanted):
             raise VendorError(f"{package} has no {kept}, which tools/vendor.json lists")
+    return wanted
+
+
+def unpack(package: Package, folder: Path) -> None:
+    """Put the listed files into ``folder``/NAME, which is made anew; VendorError as of `read`."""
+    wanted = read(package)
     shutil.rmtree(folder / package.name, ignore_errors=True)
     for path, data in wanted.items():
         (target := folder / package.name / path).parent.mkdir(parents=True, exist_ok=True)

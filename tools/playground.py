@@ -1,0 +1,188 @@
+"""Sphinx extension: panels that draw from text in the reader's own browser.
+
+    ```{playground} garments
+    :linked:
+    :eager:
+    ```
+
+A panel of "garments" or "scenes" has a text field, what was understood, and pictures: drawn
+beforehand by PyTorch until it is touched, then by the same model in onnxruntime-web. ``linked``
+gives it every slider and keeps its state in the page's address, for one panel of each kind;
+``eager`` loads the engine with the page. ``examples`` are texts to try, separated by semicolons.
+"""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import Any
+
+import browser_models
+import vendor
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+from sphinx.util.docutils import SphinxDirective
+
+from cvae_lib.data import FASHION_CLASSES
+
+RUNTIME = "onnxruntime-web"
+SCRIPT = "dist/ort.wasm.min.js"
+ENGINE = {"wasm": "dist/ort-wasm-simd-threaded.wasm", "glue": "dist/ort-wasm-simd-threaded.mjs"}
+EXAMPLES = {
+    "garments": "two ankle boots and a bag; dark hoodies; a narrow bright dress, three sandals",
+    "scenes": "a red circle above a blue square; a small green star in the top left; "
+    "an orange ring and a black cross on a pale blue background",
+}
+DIRECTIONS = {  # of the code: what a slider is called, and its ends
+    "brightness": ("Brightness", "darker", "brighter"),
+    "width": ("Width", "narrower", "wider"),
+    "shading": ("Shading", "darker above", "darker below"),
+}
+NAMES = {"garments": "Garments", "scenes": "Scenes"}
+
+
+def button(label: str, **data: str) -> str:
+    about = "".join(f' data-{name}="{html.escape(value)}"' for name, value in data.items())
+    return f'<button type="button"{about}>{html.escape(label)}</button>'
+
+
+def slider(
+    kind: str, name: str, words: tuple[str, str, str], span: tuple[float, float, float]
+) -> str:
+    """A labelled range: ``words`` are what it is called, its left end and its right one."""
+    low, high, value = span
+    field = f"{kind}-{name}"
+    return (
+        f'<div class="playground-slider"><label for="{field}">{words[0]}</label>'
+        f'<input type="range" id="{field}" name="{name}" min="{low:g}" max="{high:g}" step="0.1" '
+        f'value="{value:g}"><span>{words[1]}</span><span>{words[2]}</span></div>'
+    )
+
+
+def sliders(kind: str) -> str:
+    """The controls of a linked panel below its text."""
+    shown = [slider(kind, "temperature", ("Temperature", "all alike", "wild"), (0, 1.5, 1))]
+    if kind == "garments":
+        for name, words in DIRECTIONS.items():
+            shown.append(slider(kind, name, words, (-2, 2, 0)))
+        classes = "".join(
+            f'<option value="{label}">{html.escape(name)}</option>'
+            for label, name in enumerate(FASHION_CLASSES)
+        )
+        shown.append(
+            f'<div class="playground-slider"><label for="{kind}-towards">Blend with</label>'
+            f'<select id="{kind}-towards" name="towards"><option value="">nothing</option>{classes}'
+            "</select></div>"
+        )
+        shown.append(slider(kind, "share", ("How far", "not at all", "wholly"), (0, 1, 0.5)))
+    return f"<details open><summary>Sliders</summary>{''.join(shown)}</details>"
+
+
+def figures(kind: str, text: str) -> str:
+    """What a text gives, drawn beforehand."""
+    return "".join(
+        f'<figure><div class="playground-row" role="img" aria-label="{html.escape(caption)}">'
+        + "".join(f'<img alt="" src="data:image/png;base64,{one}">' for one in pictures)
+        + f"</div><figcaption>{html.escape(caption)}</figcaption></figure>"
+        for caption, pictures in browser_models.beforehand(kind, text)
+    )
+
+
+def panel(kind: str, examples: list[str], linked: bool, eager: bool, page: str) -> str:
+    """The HTML of a panel; ``page`` is the address of the playground from here, "" on it."""
+    name, first = f"{kind}-text", examples[0]
+    tries = "".join(button(text, text=text) for text in examples)
+    more = [button("Again", action="again")]
+    seed = '<input type="hidden" name="seed" value="0">'
+    if linked:
+        seed = (
+            f'<label class="playground-seed" for="{kind}-seed">Seed '
+            f'<input type="number" id="{kind}-seed" name="seed" value="0" min="0" max="9999">'
+            "</label>"
+        )
+        more += [
+            button("Reset", action="reset"),
+            button("Copy link", action="link"),
+            button("Save picture", action="save"),
+        ]
+    leads = f'<a class="playground-open" href="{html.escape(page)}">All sliders</a>' if page else ""
+    live = "false" if vendor.skipped() else "true"
+    return f"""
+<section class="playground" aria-label="{NAMES[kind]} from text" data-panel="{kind}"
+ data-live="{live}" data-linked="{str(linked).lower()}" data-eager="{str(eager).lower()}">
+<form autocomplete="off">
+<div class="playground-text"><label for="{name}">Draw</label>
+<input type="text" id="{name}" name="text" value="{html.escape(first)}" maxlength="300"
+ spellcheck="false">
+</div>
+<p class="playground-tries"><span>Try</span> {tries}</p>
+<p class="playground-said" role="status">Drawn beforehand, until you type.</p>
+<div class="playground-pictures">{figures(kind, first)}</div>
+<p class="playground-took"></p>
+{sliders(kind) if linked else ""}
+<p class="playground-actions">{seed} {"".join(more)} {leads}</p>
+</form>
+</section>
+"""
+
+
+class Playground(SphinxDirective):
+    """The directive ``playground``."""
+
+    required_arguments = 1
+    option_spec = {  # noqa: RUF012
+        "linked": directives.flag,
+        "eager": directives.flag,
+        "examples": directives.unchanged_required,
+    }
+
+    def run(self) -> list[nodes.Node]:
+        if (kind := self.arguments[0]) not in EXAMPLES:
+            raise self.error(f"no playground {kind!r}: choose one of {', '.join(EXAMPLES)}")
+        texts = self.options.get("examples", EXAMPLES[kind]).split(";")
+        kinds = self.env.metadata[self.env.docname].setdefault("playground", [])
+        kinds.append(kind)
+        linked = "linked" in self.options
+        page = "" if linked else "playground.html"
+        made = panel(kind, [text.strip() for text in texts], linked, "eager" in self.options, page)
+        return [nodes.raw("", made, format="html")]
+
+
+def add_scripts(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Only pages with a panel load its script and style."""
+    if app.env.metadata.get(page, {}).get("playground"):
+        app.add_js_file("playground/panel.js")
+        app.add_css_file("playground/playground.css")
+
+
+def bring(app: Sphinx, error: Exception | None) -> None:
+    """Put the engine and the models that pages ask for into _static."""
+    kinds = {kind for about in app.env.metadata.values() for kind in about.get("playground", [])}
+    if error or not kinds or app.builder.format != "html" or vendor.skipped():
+        return
+    static = Path(app.outdir) / "_static"
+    try:
+        files = vendor.read(vendor.package(RUNTIME))
+    except vendor.VendorError as wrong:
+        raise ExtensionError(str(wrong)) from wrong
+    script = static / RUNTIME / SCRIPT
+    script.parent.mkdir(parents=True, exist_ok=True)
+    script.write_bytes(files[SCRIPT])
+    (script.parent.parent / "LICENSE").write_bytes(files["LICENSE"]) if "LICENSE" in files else None
+    assets = static / "playground" / "assets"
+    assets.mkdir(parents=True, exist_ok=True)
+    engine = {part: files[path] for part, path in ENGINE.items()}
+    (assets / "runtime.js").write_bytes(browser_models.script("runtime", engine))
+    for kind in kinds:
+        (assets / f"{kind}.js").write_bytes(browser_models.asset(kind))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_directive("playground", Playground)
+    app.connect("html-page-context", add_scripts)
+    app.connect("build-finished", bring)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
