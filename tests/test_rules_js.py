@@ -119,7 +119,7 @@ BETWEEN = [
 BEHIND = [
     "that is {}", "which are very {}", ", {} and {}", "in {}", "({})", "{}", ": {}", "—{}—",
     "should be {}", "as {} as night", ", but make it {}", ", {} ones", "that are {}, {}", "x2",
-    "*4", ": 3", "(five)", "2,", "-like", "'s hem",
+    "*4", ": 3", "(five)", "2,", "-like", "'s hem", "that is oddly {}",
 ]  # fmt: skip
 MARKS = [
     *"'’‘ʼ\"“”-—–−‑\u2010 \t\n\r\f\v\x00\x1c\x1f\x7f\x85\xa0\u1680\u2007\u2028\u3000\u200b\u200d",
@@ -231,7 +231,8 @@ def test_signs_of_every_kind() -> None:
     assert disagreements([frame.replace("{}", sign) for sign in MARKS for frame in frames]) == []
 
 
-QUOTED = [
+TRAPS = [
+    "a bag-andé, two-darké coats, one dark-oré shirt", "dreß, DREẞ, ſhirt, ﬁne shırts, SHİRT",
     "it's", '"', "it's \"so\"", "\\'", "\\n\n\r\t\x1b\x80\u2028\ue000\U000e0001 \xa0", 60 * "👗",
     MAX_TEXT * "👗", (MAX_TEXT - 1) * "👗" + "bag", f"{50 * '٣'} bags", f"{39 * '9'}-{9 * '8'} bag",
     f"{50 * '𞥑'} bags, ٣ 𞥓 bags", f"a bag, {20 * 'two '}bags", "constructor bags",
@@ -239,9 +240,9 @@ QUOTED = [
 ]  # fmt: skip
 
 
-def test_messages_quote_as_python_does() -> None:
+def test_boundaries_cases_quotes_and_lengths_are_those_of_python() -> None:
     frames = ("{}", "{} bag", "thirteen {} bags")
-    assert disagreements([frame.format(text) for text in QUOTED for frame in frames]) == []
+    assert disagreements([frame.format(text) for text in TRAPS for frame in frames]) == []
 
 
 UNITS = [
