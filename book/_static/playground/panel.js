@@ -155,6 +155,7 @@
       this.took.textContent = `${count} pictures in ${Math.round(performance.now() - start)} ms, on this device.`;
       this.say(said);
       this.root.dataset.drawn = Number(this.root.dataset.drawn ?? 0) + 1;
+      globalThis.firstDrawn ??= performance.now(); // benchmarks/in_browser.py
       if (this.linked) history.replaceState(null, "", this.link());
       const open = this.root.querySelector("a.playground-open");
       if (open) open.hash = this.hash();
