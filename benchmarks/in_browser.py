@@ -21,7 +21,7 @@ import arms
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "tools"))
-import check_book  # noqa: E402
+from browser import chromium, served  # noqa: E402
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Request
@@ -91,7 +91,7 @@ def main() -> None:
     given = parser.parse_args()
     start = time.perf_counter()
     results: dict[str, Any] = {}
-    with check_book.chromium() as browser, check_book.served(BUILD) as address:
+    with chromium() as browser, served(BUILD) as address:
         for arm, base in {"http": address, "file": BUILD.as_uri()}.items():
             looks = [look(browser, base) for _ in range(TIMES)]
             results[arm] = {k: statistics.median(one[k] for one in looks) for k in looks[0]}

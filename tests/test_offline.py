@@ -1,121 +1,19 @@
 """A book of two pages with the real configuration: what it loads, what check_book.py sees in it."""
 
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import check_book
 import pytest
-import vendor
+from small_book import ROOT, build, write
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-
-ROOT = Path(__file__).resolve().parent.parent
-WIDGET = "application/vnd.jupyter.widget"
-PREFACE = """# Preface
-
-A kettle boils. [](second.ipynb) has more.
-"""
-CHAPTER = r"""# Second thoughts
-
-Inline $\mathbb{E}_q[\log p(x \mid z)]$, and on its own:
-
-$$\mathcal{L} = \operatorname{KL}(q \,\|\, p) + \tfrac12 \lVert x \rVert^2$$ (eq-second)
-
-\begin{align} a &= b \\ c &= d \end{align}
-
-![A shoe](_static/words-to-pictures.png)
-
-In code, `\alpha` stays as it is; {eq}`eq-second` is above.
-"""
-
-
-def chapter(tag: str) -> str:
-    """A notebook with equations whose code cell, tagged ``tag``, put a widget out."""
-    view = {"data": {f"{WIDGET}-view+json": {"model_id": "1"}, "text/plain": "a slider"}}
-    code = {
-        "cell_type": "code",
-        "id": "b",
-        "source": "slider",
-        "execution_count": 1,
-        "metadata": {"tags": [tag]},
-        "outputs": [{"output_type": "display_data", "metadata": {}, **view}],
-    }
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    state = {"state": {"1": {}}, "version_major": 2, "version_minor": 0}
-    return json.dumps(
-        {
-            "nbformat": 4,
-            "nbformat_minor": 5,
-            "metadata": {"kernelspec": kernel, "widgets": {f"{WIDGET}-state+json": state}},
-            "cells": [
-                {"cell_type": "markdown", "id": "a", "metadata": {}, "source": CHAPTER},
-                code,
-            ],
-        }
-    )
-
-
-def write(folder: Path, tag: str = "remove-output") -> None:
-    """The book's sources in ``folder``, with the configuration, styles and tools of ours."""
-    config = (ROOT / "_config.yml").read_text("utf-8").replace("cache #", '"off" #', 1)
-    assert '"off"' in config
-    toc = "format: jb-book\nroot: book/index\nchapters: [{file: book/second}]\n"
-    shutil.copytree(ROOT / "book" / "_static", folder / "book" / "_static", dirs_exist_ok=True)
-    shutil.copytree(ROOT / "tools", folder / "tools", dirs_exist_ok=True)
-    pages = {"index.md": PREFACE, "second.ipynb": chapter(tag), "references.bib": ""}
-    for name, text in {"../_config.yml": config, "../_toc.yml": toc, **pages}.items():
-        (folder / "book" / name).write_text(text, encoding="utf-8")
-
-
-def build(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Build the book in ``folder`` as `make book` does."""
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    call = "from jupyter_book.cli.main import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", call, "build", ".", "-q", "-W", "-n", "--keep-going"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": path, **environment},
-        capture_output=True,
-        text=True,
-    )
-
-
-def unavailable(reason: str) -> None:
-    """Skip a test for want of something from outside; fail where CI must have it."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="module")
-def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built book of two pages."""
-    try:
-        for package in vendor.packages():
-            vendor.archive(package)
-    except vendor.VendorError as error:
-        unavailable(str(error))
-    write(folder := tmp_path_factory.mktemp("book"))
-    done = build(folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "_build" / "html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    try:
-        with check_book.chromium() as chromium:
-            yield chromium
-    except check_book.NoBrowserError as error:
-        unavailable(str(error))
 
 
 def test_the_pages_name_no_other_host_and_load_no_widget(book: Path) -> None:
@@ -123,8 +21,7 @@ def test_the_pages_name_no_other_host_and_load_no_widget(book: Path) -> None:
         text = page.read_text("utf-8")
         loaded = re.findall(r"<(?:script|link|img|iframe)\b[^>]*?(?:src|href)=\"([^\"]*)\"", text)
         assert [url for url in loaded if url.startswith(("http:", "https:", "//"))] == []
-        assert not re.search(r"thebe|require\.js|jupyter\.widget", text, re.I), page
-    assert "mathjax" in (book / "book" / "second.html").read_text("utf-8")
+        assert not re.search(r"thebe|require\.js|jupyter\.widget|mathjax\.js", text, re.I), page
 
 
 def test_a_sound_book_passes_over_http_and_from_the_disk(book: Path, browser: "Browser") -> None:
@@ -139,8 +36,10 @@ DAMAGE = {
     "<script>throw Error('oh')</script>": "error: oh",
     "<script>console.error('ah')</script>": "error: ah",
     r"<p>so \log x is</p>": r"raw TeX: so \log x is",
-    r'<span class="math">\(\begin{no}\)</span>': "equation with an error: ",
-    r'<span class="math tex2jax_ignore mathjax_ignore">x</span>': "equation not drawn: x",
+    r'<span class="math">\(x\)</span>': r"equation not drawn: \(x\)",
+    '<span data-mjx-error="no end"></span>': "equation with an error: no end",
+    '<img src="../_static/file.png">': "picture without alt text: ../_static/file.png",
+    '<i class="fa-solid fa-kiwi-bird"></i>': "icon not drawn: fa-solid fa-kiwi-bird",
 }
 
 
@@ -184,3 +83,11 @@ def test_without_a_browser_it_says_how_to_get_one(ci: str, code: int, tmp_path: 
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert bool(done.returncode) == bool(code)
     assert "apt-get install chromium" in (done.stderr if code else done.stdout)
+
+
+def test_what_tex_does_not_understand_stops_the_build_and_is_named(tmp_path: Path) -> None:
+    write(tmp_path, more=r"Here $\begin{no}$ is.")
+    done = build(tmp_path)
+    assert done.returncode, done.stdout
+    assert "book/index" in done.stderr and r"equation with an error: " in done.stderr
+    assert r"\begin{no}" in done.stderr

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 import browser_models
 import pytest
-import test_offline
+import small_book
 import torch
 import vendor
-from test_offline import browser  # noqa: F401  a fixture
 from torch import Tensor
 
 from cvae_lib import pretrained
@@ -57,12 +56,12 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for package in vendor.packages():
             vendor.archive(package)
     except vendor.VendorError as error:
-        test_offline.unavailable(str(error))
-    test_offline.write(folder := tmp_path_factory.mktemp("book"))
+        small_book.unavailable(str(error))
+    small_book.write(folder := tmp_path_factory.mktemp("book"))
     (folder / "book" / "playground.md").write_text(PAGE, encoding="utf-8")
     toc = folder / "_toc.yml"
     toc.write_text(toc.read_text("utf-8").replace("}]", "}, {file: book/playground}]"))
-    done = test_offline.build(folder)
+    done = small_book.build(folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "_build" / "html"
 
@@ -70,7 +69,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def opened(
     book: Path,
-    browser: "Browser",  # noqa: F811
+    browser: "Browser",
     hash: str = "",
     script: str = "",
 ) -> Iterator["Page"]:
@@ -89,7 +88,7 @@ def opened(
 
 
 @pytest.fixture(scope="module")
-def page(book: Path, browser: "Browser") -> Iterator["Page"]:  # noqa: F811
+def page(book: Path, browser: "Browser") -> Iterator["Page"]:
     with opened(book, browser) as page:
         page.evaluate("async () => window.models = {garments: await playground.open('garments')}")
         page.fill(f"{SCENES} [name=text]", "a red circle")
@@ -248,7 +247,7 @@ def test_what_was_understood_is_told(page: "Page") -> None:
     assert told.endswith("so guessed from like words: house.")
 
 
-def test_a_link_carries_the_state(book: Path, browser: "Browser", page: "Page") -> None:  # noqa: F811
+def test_a_link_carries_the_state(book: Path, browser: "Browser", page: "Page") -> None:
     page.fill(f"{GARMENTS} [name=text]", "a dark bag & 2 coats")
     with redrawn(page, GARMENTS):
         page.fill(f"{GARMENTS} [name=seed]", "77")
@@ -267,7 +266,7 @@ def test_pictures_are_saved(page: "Page", tmp_path: Path) -> None:
     assert zlib.crc32(content[12:29]) == struct.unpack(">I", content[29:33])[0]
 
 
-def test_markup_is_text(book: Path, browser: "Browser") -> None:  # noqa: F811
+def test_markup_is_text(book: Path, browser: "Browser") -> None:
     script = "window.hits = 0; window.hit = () => { hits++; }; 0"
     elements = f"document.querySelectorAll('{GARMENTS} *, {SCENES} *').length"
     kinds = (
@@ -291,7 +290,7 @@ def test_markup_is_text(book: Path, browser: "Browser") -> None:  # noqa: F811
             assert page.input_value(f"{GARMENTS} [name=seed]") == "0"
 
 
-def test_a_browser_without_wasm_says_so(book: Path, browser: "Browser") -> None:  # noqa: F811
+def test_a_browser_without_wasm_says_so(book: Path, browser: "Browser") -> None:
     with opened(book, browser, script="delete window.WebAssembly") as page:
         page.wait_for_function(
             "() => document.querySelector('[role=status]').textContent.includes('Web')"
@@ -316,18 +315,18 @@ def test_pages_stay_small(book: Path) -> None:
 
 
 def test_the_directive_names_what_is_wrong(tmp_path: Path) -> None:
-    test_offline.write(tmp_path)
-    page = test_offline.PREFACE + "\n```{playground} dogs\n```\n"
+    small_book.write(tmp_path)
+    page = small_book.PREFACE + "\n```{playground} dogs\n```\n"
     (tmp_path / "book" / "index.md").write_text(page, encoding="utf-8")
-    done = test_offline.build(tmp_path, VENDOR="skip")
+    done = small_book.build(tmp_path, VENDOR="skip")
     assert done.returncode and "no playground 'dogs': choose one of garments, scenes" in done.stderr
 
 
 def test_a_book_without_the_engine_says_so(tmp_path: Path) -> None:
-    test_offline.write(tmp_path)
-    page = test_offline.PREFACE + "\n```{playground} garments\n```\n"
+    small_book.write(tmp_path)
+    page = small_book.PREFACE + "\n```{playground} garments\n```\n"
     (tmp_path / "book" / "index.md").write_text(page, encoding="utf-8")
-    done = test_offline.build(tmp_path, VENDOR="skip")
+    done = small_book.build(tmp_path, VENDOR="skip")
     assert done.returncode == 0, done.stderr
     html = tmp_path / "_build" / "html"
     assert 'data-live="false"' in (html / "book" / "index.html").read_text("utf-8")

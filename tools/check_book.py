@@ -3,132 +3,45 @@
     python tools/check_book.py _build/html
 
 One line for each fault: a request to another host, an error on the console, an equation that is
-not drawn, a picture that does not load, a page that is not ready in time or that the search does
-not find by a word of its title; and what check_links.py finds. Without a browser it says how to
-get one and checks nothing, which fails where ``CI=true``.
+not drawn, a picture that does not load, a page that is not ready in time, too heavy, or not found
+by the search for a word of its title; what is too wide for a phone, out of the keyboard's reach, or
+serious to axe-core in the light or in the dark (check_page.py); and what check_links.py finds.
+Without a browser it says how to get one and checks nothing, which fails where ``CI=true``.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 import os
 import re
-import shutil
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import check_links
+import check_page
+import vendor
+from browser import NoBrowserError, chromium, served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
 SECONDS = 2.0  # until a page is ready: loaded, its equations drawn
+MEGABYTES = {"book/playground.html": 15.0}  # that a page may load besides pictures
+FEW_MEGABYTES = 1.5  # on all other pages
 PATIENCE = 20_000  # ms, then it is a fault and not a wait
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = [
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # the network is cut
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-gpu",
-    "--disable-sync",
-    "--no-first-run",
-]
-UNSEARCHED = {"index.html", "search.html", "genindex.html"}  # the first forwards to the preface
+FORWARDS = "index.html"  # to the preface
+UNSEARCHED = {FORWARDS, "search.html", "genindex.html"}
 
 # when the page is ready, in seconds since one asked for it
 CLOCK = """addEventListener("load", async () => {
   await window.MathJax?.startup?.promise;
   window.readyAfter = performance.now() / 1000;
 });"""
-
-# what is wrong with an open page, a line each
-LOOK = r"""async () => {
-  const faults = [];
-  for (const math of document.querySelectorAll(".math"))
-    if (!math.querySelector("mjx-container"))
-      faults.push("equation not drawn: " + math.textContent);
-  for (const bad of document.querySelectorAll("mjx-merror, [data-mjx-error]"))
-    faults.push("equation with an error: " + (bad.dataset.mjxError ?? bad.textContent));
-  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (texts.nextNode()) {
-    const node = texts.currentNode;
-    if (/\\[a-zA-Z([]/.test(node.data)
-        && !node.parentElement.closest("code, pre, script, style, textarea, mjx-container, .math"))
-      faults.push("raw TeX: " + node.data.trim());
-  }
-  for (const image of document.images) {
-    image.loading = "eager";
-    await image.decode().catch(() => {});
-    if (!image.naturalWidth) faults.push("picture does not load: " + image.getAttribute("src"));
-  }
-  return faults;
-}"""
-
-
-class NoBrowserError(Exception):
-    """There is no Chromium, or nothing to drive it with; the message has the remedy."""
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """A browser without a network: $CHROMIUM, one on the PATH, or Playwright's own."""
-    try:
-        from playwright.sync_api import Error, sync_playwright
-    except ImportError as error:
-        raise NoBrowserError("there is no Playwright: `make install` brings it") from error
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(
-                executable_path=found, chromium_sandbox=False, args=ARGUMENTS
-            )
-        except Error as error:
-            raise NoBrowserError(
-                f"no Chromium starts ({error.message.strip().splitlines()[0]}): `apt-get install "
-                "chromium`, `.venv/bin/playwright install chromium`, or name one in $CHROMIUM"
-            ) from error
-        with browser:
-            yield browser
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"  # one connection for many files
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        """A file; no error for the picture that a browser asks of every host by itself."""
-        if self.path != "/favicon.ico":
-            super().do_GET()
-            return
-        self.send_response(204)
-        self.end_headers()
-
-
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 64  # a page asks for thirty files at once
-
-    def handle_error(self, *args: object) -> None:
-        pass  # a browser that leaves a page hangs up
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The address of a server of ``folder`` on this machine."""
-    handler = functools.partial(_Quiet, directory=str(folder))
-    with _Server(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 @dataclass
@@ -159,8 +72,8 @@ class Walk:
             yield page
 
     def note(self, path: str, fault: str) -> None:
-        """Keep a fault of a page, on one line of at most 200 letters."""
-        self.faults.append(f"{path} ({self.base[:4]}): {' '.join(fault.split())[:200]}")
+        """Keep a fault of a page, on one line of at most 400 letters."""
+        self.faults.append(f"{path} ({self.base[:4]}): {' '.join(fault.split())[:400]}")
 
     def note_console(self, path: str, message: ConsoleMessage) -> None:
         if message.type == "error":
@@ -170,13 +83,22 @@ class Walk:
         if not url.startswith((self.base, "data:", "blob:")):
             self.note(path, f"asks another host: {url}")
 
+    def note_heavy(self, path: str, weight: float) -> None:
+        """Note a page that loads more than it may; ``weight`` in megabytes."""
+        if weight > (limit := MEGABYTES.get(path, FEW_MEGABYTES)):
+            self.note(path, f"loads {weight:.2f} MB besides pictures, want at most {limit:g}")
+
     def look(self, path: str) -> str:
         """Note what is wrong with a page; the longest word of its title."""
         with self.open(path) as page:
-            for fault in page.evaluate(LOOK):
+            seconds, title = page.evaluate("window.readyAfter"), page.title()
+            for fault in check_page.drawn(page):
                 self.note(path, fault)
-            seconds = page.evaluate("window.readyAfter")
-            title = page.title()
+            if self.base.startswith("http") and path != FORWARDS:  # from the disk it is the same
+                self.note_heavy(path, page.evaluate("checks.weight()") / 1e6)
+                for look in check_page.LOOKS:
+                    for fault in look(page):
+                        self.note(path, fault)
         if seconds > self.limit:  # the machine may have been busy: the better of two counts
             with self.open(path) as page:
                 seconds = min(seconds, page.evaluate("window.readyAfter"))
@@ -231,6 +153,8 @@ def main() -> None:
     try:
         with chromium() as browser:
             faults, summary = check(given.build, browser, given.seconds)
+    except vendor.VendorError as error:
+        sys.exit(f"make: {error}")
     except NoBrowserError as error:
         if os.environ.get("CI") == "true":
             sys.exit(f"make: {error}")

