@@ -11,8 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import check_book
+import ipywidgets
+import matplotlib.pyplot as plt
 import pytest
 import vendor
+from matplotlib.figure import Figure
+
+from cvae_lib.frames import choice_of, frames
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -33,7 +38,7 @@ $$\mathcal{L} = \operatorname{KL}(q \,\|\, p) + \tfrac12 \lVert x \rVert^2$$ (eq
 
 ![A shoe](_static/words-to-pictures.png)
 
-In code, `\alpha` stays as it is; {eq}`eq-second` is above.
+{numref}`fig-bars` moves. In code, `\alpha` stays as it is; {eq}`eq-second` is above.
 """
 
 
@@ -50,6 +55,15 @@ def chapter(tag: str) -> str:
     }
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     state = {"state": {"1": {}}, "version_major": 2, "version_minor": 0}
+    shown = {"data": {"text/html": sliders(), "text/plain": "sliders"}, "execution_count": 1}
+    pictures = {
+        "cell_type": "code",
+        "id": "c",
+        "source": "sliders",
+        "execution_count": 1,
+        "metadata": {"mystnb": {"figure": {"caption": "Bars.", "name": "fig-bars"}}},
+        "outputs": [{"output_type": "execute_result", "metadata": {}, **shown}],
+    }
     return json.dumps(
         {
             "nbformat": 4,
@@ -58,9 +72,27 @@ def chapter(tag: str) -> str:
             "cells": [
                 {"cell_type": "markdown", "id": "a", "metadata": {}, "source": CHAPTER},
                 code,
+                pictures,
             ],
         }
     )
+
+
+def sliders() -> str:
+    """HTML of a slider and a menu over a picture, as a chapter's kernel returns it."""
+
+    def draw(bars: int, colour: str) -> Figure:
+        figure, axis = plt.subplots(figsize=(2, 1))
+        plt.close(figure)
+        axis.bar(range(3), [1, bars, 2], color=colour)
+        return figure
+
+    count = ipywidgets.IntSlider(3, max=3, description="Bars")
+    choices = {
+        "bars": choice_of(count),
+        "colour": choice_of(ipywidgets.Dropdown(options=["red", "blue"])),
+    }
+    return frames(draw, "Three bars.", choices)
 
 
 def write(folder: Path, tag: str = "remove-output") -> None:
@@ -133,7 +165,43 @@ def test_a_sound_book_passes_over_http_and_from_the_disk(book: Path, browser: "B
     assert summary.startswith("5 pages; the slowest, ")
 
 
+@pytest.mark.parametrize("scheme", ["http", "file"])
+def test_every_control_changes_the_picture_by_keyboard(
+    scheme: str, book: Path, browser: "Browser"
+) -> None:
+    size_of = "image => [image.offsetWidth, image.offsetHeight]"
+    with check_book.served(book) as address:
+        walk = check_book.Walk(browser, address if scheme == "http" else book.as_uri())
+        with walk.open("book/second.html") as page:
+            box = page.locator("figure .frames")
+            image, slider, menu = (box.locator(tag) for tag in ("img", "input", "select"))
+            size, seen = image.evaluate(size_of), [image.evaluate(check_book.PIXELS)]
+            for control, key in ((slider, "ArrowLeft"), (menu, "ArrowDown"), (slider, "Home")):
+                control.press(key)
+                assert check_book.changed(image, seen[-1], seconds=5)
+                seen.append(image.evaluate(check_book.PIXELS))
+            assert len(set(seen)) == 4
+            values = box.locator("output").inner_text(), slider.get_attribute("aria-valuetext")
+            assert values == ("0", "0")
+            assert image.evaluate(size_of) == size and image.get_attribute("alt") == "Three bars."
+    assert walk.faults == []
+
+
+def test_without_scripts_a_page_shows_the_first_picture(book: Path, browser: "Browser") -> None:
+    with browser.new_page(java_script_enabled=False) as page:
+        page.goto((book / "book" / "second.html").as_uri())
+        assert page.locator(".frames img").is_visible()
+        assert not page.locator(".frames input").is_visible()
+
+
+DOT = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
+MUTE = f"""<div class="frames" data-first="0"><div class="controls" hidden>
+<label><span>Mute</span> <input type="range" max="1" value="0"> <output></output></label></div>
+<img src="{DOT}" alt="x" width="1" height="1"><p class="words"></p>
+<script type="application/json">{{"names": [["0", "1"]], "frames": [["{DOT}", ""], ["{DOT}", ""]]}}
+</script></div>"""
 DAMAGE = {
+    MUTE: "a control does not change its picture: Mute",
     '<img src="gone.png" alt="x">': "picture does not load: gone.png",
     '<script src="https://cdn.example/a.js"></script>': "asks another host: https://cdn.example",
     "<script>throw Error('oh')</script>": "error: oh",

@@ -3,9 +3,9 @@
     python tools/check_book.py _build/html
 
 One line for each fault: a request to another host, an error on the console, an equation that is
-not drawn, a picture that does not load, a page that is not ready in time or that the search does
-not find by a word of its title; and what check_links.py finds. Without a browser it says how to
-get one and checks nothing, which fails where ``CI=true``.
+not drawn, a picture that does not load, a control that does not change its picture, a page that is
+not ready in time or that the search does not find by a word of its title; and what check_links.py
+finds. Without a browser it says how to get one and checks nothing, which fails where ``CI=true``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import re
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ from urllib.parse import quote
 import check_links
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
 
 SECONDS = 2.0  # until a page is ready: loaded, its equations drawn
 PATIENCE = 20_000  # ms, then it is a fault and not a wait
@@ -70,6 +71,15 @@ LOOK = r"""async () => {
     if (!image.naturalWidth) faults.push("picture does not load: " + image.getAttribute("src"));
   }
   return faults;
+}"""
+
+# a picture's pixels
+PIXELS = """async (image) => {
+  await image.decode().catch(() => {}); // it was replaced meanwhile
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+  canvas.getContext("2d").drawImage(image, 0, 0);
+  return canvas.toDataURL();
 }"""
 
 
@@ -131,6 +141,14 @@ def served(folder: Path) -> Iterator[str]:
         server.shutdown()
 
 
+def changed(image: Locator, before: str, seconds: float = 0.5) -> bool:
+    """Whether a picture has other pixels than it had, now or before long."""
+    end = time.monotonic() + seconds
+    while (same := image.evaluate(PIXELS) == before) and time.monotonic() < end:
+        image.page.wait_for_timeout(10)
+    return not same
+
+
 @dataclass
 class Walk:
     """The pages of a book below one address, and what is wrong with them."""
@@ -173,6 +191,7 @@ class Walk:
     def look(self, path: str) -> str:
         """Note what is wrong with a page; the longest word of its title."""
         with self.open(path) as page:
+            self.move(path, page)
             for fault in page.evaluate(LOOK):
                 self.note(path, fault)
             seconds = page.evaluate("window.readyAfter")
@@ -184,6 +203,20 @@ class Walk:
             self.note(path, f"ready after {seconds:.1f} s, want at most {self.limit:g}")
         self.slowest = max(self.slowest, (seconds, path))
         return max(re.findall(r"\w+", title.partition("—")[0]), key=len, default="")
+
+    def move(self, path: str, page: Page) -> None:
+        """Move every control over a picture by keyboard; note those that do not change it."""
+        for box in page.locator(".frames").all():
+            image = box.locator("img")
+            for control in box.locator("input, select").all():
+                before = image.evaluate(PIXELS)
+                for key in ("ArrowUp", "ArrowDown"):  # it may stand at an end
+                    control.press(key)
+                    if changed(image, before):
+                        break
+                else:
+                    name = control.evaluate("control => control.labels[0]?.innerText")
+                    self.note(path, f"a control does not change its picture: {name}")
 
     def search(self, word: str, path: str) -> None:
         """Note if the search for ``word`` does not find the page."""
