@@ -2,6 +2,7 @@
 
 import html
 import io
+import os
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any
@@ -12,6 +13,7 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 from torch.nn.utils.rnn import pad_sequence
 
+from cvae_lib.frames import choice_of, frames
 from cvae_lib.plots import plot_grid
 from cvae_lib.text import ignored_words, text_to_images
 
@@ -43,11 +45,32 @@ def _cell(tag: str, value: Any, first: Any) -> str:
     return f'<{tag} style="{style}">{html.escape(str(value))}</{tag}>'
 
 
-def explore(draw: Callable[..., Figure | None], **controls: ipywidgets.Widget) -> ipywidgets.VBox:
+def explore(
+    draw: Callable[..., Figure | None],
+    *,
+    alt: str = "",
+    page: Mapping[str, Any] | None = None,
+    **controls: ipywidgets.Widget,
+) -> ipywidgets.VBox | HTML:
     """Return controls over a figure: ``draw(**values)`` is shown anew whenever one changes.
 
     ``controls`` are ipywidgets with a ``value``. Where it draws None, nothing shows.
+
+    Where a page is made, and no kernel will be, ``$CVAE_FRAMES`` is the most values of a control
+    there. What has an ``alt`` text then becomes HTML: controls over pictures drawn beforehand, of
+    the values that ``page`` names for a control (as in `frames.choice_of`), else of all.
     """
+    for name, control in controls.items():
+        control.description = control.description or name
+    most = int(os.environ.get("CVAE_FRAMES") or 0)
+    if not (alt and most):
+        return _live(draw, controls)
+    offered = page or {}
+    choices = {name: choice_of(c, offered.get(name), most) for name, c in controls.items()}
+    return HTML(frames(draw, alt, choices))
+
+
+def _live(draw: Callable[..., Figure | None], controls: Mapping[str, Any]) -> ipywidgets.VBox:
     picture = ipywidgets.Image(format="png", layout={"max_width": "100%"})
 
     def redraw(_change: object = None) -> None:
@@ -91,6 +114,6 @@ def prompt_box(model: Any, text: str = "black ankle boots and a wide bag") -> ip
         columns = images.shape[1]
         return plot_grid(images.flatten(0, 1), columns=columns, row_titles=kinds, scale=0.9)
 
-    box = explore(draw, text=field, seed=slider)
+    box = _live(draw, {"text": field, "seed": slider})
     box.children = [field, slider, said, box.children[-1]]
     return box

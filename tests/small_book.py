@@ -8,7 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import ipywidgets
+import matplotlib.pyplot as plt
 import pytest
+from matplotlib.figure import Figure
+
+from cvae_lib.frames import choice_of, frames
 
 ROOT = Path(__file__).resolve().parent.parent
 WIDGET = "application/vnd.jupyter.widget"
@@ -29,7 +34,7 @@ $$\mathcal{L} = \operatorname{KL}(q \,\|\, p) + \tfrac12 \lVert x \rVert^2$$ (eq
 :alt: A shoe
 ```
 
-In code, `\alpha` stays as it is; {eq}`eq-second` is above.
+{numref}`fig-bars` moves. In code, `\alpha` stays as it is; {eq}`eq-second` is above.
 
 | leaves | COLUMNS |
 |---|RULES
@@ -74,11 +79,30 @@ def code(name: str, source: str, metadata: dict[str, Any], data: dict[str, Any])
     }
 
 
+def sliders() -> str:
+    """HTML of a slider and a menu over a picture, as a chapter's kernel returns it."""
+
+    def draw(bars: int, colour: str) -> Figure:
+        figure, axis = plt.subplots(figsize=(2, 1))
+        plt.close(figure)
+        axis.bar(range(3), [1, bars, 2], color=colour)
+        return figure
+
+    count = ipywidgets.IntSlider(3, max=3, description="Bars")
+    choices = {
+        "bars": choice_of(count),
+        "colour": choice_of(ipywidgets.Dropdown(options=["red", "blue"], description="Colour")),
+    }
+    return frames(draw, "Three bars.", choices)
+
+
 def chapter(tag: str) -> str:
-    """A notebook with equations; one code cell, tagged ``tag``, put a widget out, one is folded."""
+    """A notebook with equations; one code cell, tagged ``tag``, put a widget out, one is folded,
+    one has sliders over a picture."""
     fold = {"tags": ["hide-input"], "mystnb": {"code_prompt_show": "Show the cups"}}
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     state = {"state": {"1": {}}, "version_major": 2, "version_minor": 0}
+    bars = {"figure": {"caption": "Bars.", "name": "fig-bars"}}
     widget = {f"{WIDGET}-view+json": {"model_id": "1"}, "text/plain": "a slider"}
     return json.dumps(
         {
@@ -89,6 +113,7 @@ def chapter(tag: str) -> str:
                 {"cell_type": "markdown", "id": "a", "metadata": {}, "source": CHAPTER},
                 code("b", "slider", {"tags": [tag]}, widget),
                 code("c", LONG, fold, {"text/plain": "sixty cups"}),
+                code("d", "sliders", {"mystnb": bars}, {"text/html": sliders()}),
             ],
         }
     )

@@ -167,7 +167,17 @@ def test_the_table_of_contents_counts_up() -> None:
     assert max(titles.values()) == 1, f"a title stands twice: {titles.most_common(1)}"
 
 
-def test_a_chapter_with_a_widget_shows_it_and_what_it_draws(chapter: Chapter) -> None:
+def page_alt(cell: dict[str, Any]) -> str:
+    """The alt text of the pictures that a page has for an ``explore``; none without pictures."""
+    for call in filter(
+        lambda node: isinstance(node, ast.Call), ast.walk(ast.parse(cell["source"]))
+    ):
+        if ast.unparse(call.func) == "explore":
+            return next((k.value.value for k in call.keywords if k.arg == "alt"), "")
+    return ""
+
+
+def test_a_widget_is_a_figure_of_pictures_or_is_followed_by_one(chapter: Chapter) -> None:
     widgets = [
         cell
         for cell in chapter.of_type("code")
@@ -176,8 +186,12 @@ def test_a_chapter_with_a_widget_shows_it_and_what_it_draws(chapter: Chapter) ->
     if chapter.number in WITH_WIDGET:
         assert widgets, f"{chapter.path.name} has no cell that calls explore or prompt_box"
     for cell in widgets:
-        tags = cell["metadata"].get("tags", [])
-        assert "remove-output" in tags, f"{chapter.where(cell)} lacks the tag remove-output"
+        removed = "remove-output" in cell["metadata"].get("tags", [])
+        if page_alt(cell):
+            assert not removed, f"{chapter.where(cell)} has pictures for a page; show them"
+            assert cell in figures(chapter).values(), f"{chapter.where(cell)}: name the figure"
+            continue
+        assert removed, f"{chapter.where(cell)} lacks an alt text or the tag remove-output"
         following = chapter.cells[chapter.cells.index(cell) + 1 :][:2]
         assert any("figure" in c["metadata"].get("mystnb", {}) for c in following), (
             f"{chapter.where(cell)}: no figure follows, and static pages show no widget"
@@ -290,7 +304,7 @@ def test_figures_have_name_caption_and_alt_text(chapter: Chapter) -> None:
         where, shown = chapter.where(cell), cell["metadata"]["mystnb"]
         assert name.startswith(f"fig-{chapter.number}-"), f"{where}: the name {name!r}"
         assert len(shown["figure"].get("caption", "")) >= 20, f"{where}: caption"
-        alt = shown.get("image", {}).get("alt", "")
+        alt = page_alt(cell) or shown.get("image", {}).get("alt", "")
         assert len(alt) >= 40, f"{where}: alt text that says what is seen, not {alt!r}"
         assert alt != shown["figure"]["caption"], f"{where}: alt text and caption are the same"
     for cell in chapter.of_type("code"):

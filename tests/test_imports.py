@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "distributed": set(),
     "encoders": {"checks", "clip", "data", "files", "text"},
     "files": set(),
+    "frames": set(),
     "grammar": set(),
     "latent": {"checks", "config", "data", "losses", "models"},
     "losses": {"checks", "distributed"},
@@ -50,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scale": set(),
     "text": {"checks", "grammar"},
     "train": {"checkpoint", "checks", "config", "data", "files", "losses", "run"},
-    "widgets": {"plots", "text"},
+    "widgets": {"frames", "plots", "text"},
 }
 KNOW_ALL = {"cli", "__main__"}
 # The package itself offers a version and nothing that would load a room.

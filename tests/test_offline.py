@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import check_book
+import check_page
 import pytest
 from small_book import ROOT, build, write
 
@@ -30,7 +31,44 @@ def test_a_sound_book_passes_over_http_and_from_the_disk(book: Path, browser: "B
     assert summary.startswith("5 pages; the slowest, ")
 
 
+@pytest.mark.parametrize("scheme", ["http", "file"])
+def test_every_control_changes_the_picture_by_keyboard(
+    scheme: str, book: Path, browser: "Browser"
+) -> None:
+    size_of = "image => [image.offsetWidth, image.offsetHeight]"
+    with check_book.served(book) as address:
+        walk = check_book.Walk(browser, address if scheme == "http" else book.as_uri())
+        with walk.open("book/second.html") as page:
+            page.evaluate(check_page.SCRIPT)
+            box = page.locator("figure .frames")
+            image, slider, menu = (box.locator(tag) for tag in ("img", "input", "select"))
+            size, seen = image.evaluate(size_of), [image.evaluate(check_page.PIXELS)]
+            for control, key in ((slider, "ArrowLeft"), (menu, "ArrowDown"), (slider, "Home")):
+                control.press(key)
+                assert check_page.changed(image, seen[-1], seconds=5)
+                seen.append(image.evaluate(check_page.PIXELS))
+            assert len(set(seen)) == 4
+            values = box.locator("output").inner_text(), slider.get_attribute("aria-valuetext")
+            assert values == ("0", "0")
+            assert image.evaluate(size_of) == size and image.get_attribute("alt") == "Three bars."
+    assert walk.faults == []
+
+
+def test_without_scripts_a_page_shows_the_first_picture(book: Path, browser: "Browser") -> None:
+    with browser.new_page(java_script_enabled=False) as page:
+        page.goto((book / "book" / "second.html").as_uri())
+        assert page.locator(".frames img").is_visible()
+        assert not page.locator(".frames input").is_visible()
+
+
+DOT = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
+MUTE = f"""<div class="frames" data-first="0"><div class="controls" hidden>
+<label><span>Mute</span> <input type="range" max="1" value="0"> <output></output></label></div>
+<img src="{DOT}" alt="x" width="1" height="1"><p class="words"></p>
+<script type="application/json">{{"names": [["0", "1"]], "frames": [["{DOT}", ""], ["{DOT}", ""]]}}
+</script></div>"""
 DAMAGE = {
+    MUTE: "a control does not change its picture: Mute",
     '<img src="gone.png" alt="x">': "picture does not load: gone.png",
     '<script src="https://cdn.example/a.js"></script>': "asks another host: https://cdn.example",
     "<script>throw Error('oh')</script>": "error: oh",

@@ -3,10 +3,11 @@
     python tools/check_book.py _build/html
 
 One line for each fault: a request to another host, an error on the console, an equation that is
-not drawn, a picture that does not load, a page that is not ready in time, too heavy, or not found
-by the search for a word of its title; what is too wide for a phone, out of the keyboard's reach, or
-serious to axe-core in the light or in the dark (check_page.py); and what check_links.py finds.
-Without a browser it says how to get one and checks nothing, which fails where ``CI=true``.
+not drawn, a picture that does not load, a control that does not change its picture, a page that is
+not ready in time, too heavy, or not found by the search for a word of its title; what is too wide
+for a phone, out of the keyboard's reach, or serious to axe-core in the light or in the dark
+(check_page.py); and what check_links.py finds. Without a browser it says how to get one and checks
+nothing, which fails where ``CI=true``.
 """
 
 from __future__ import annotations
@@ -99,6 +100,8 @@ class Walk:
                 for look in check_page.LOOKS:
                     for fault in look(page):
                         self.note(path, fault)
+            for fault in check_page.controls(page):
+                self.note(path, fault)
         if seconds > self.limit:  # the machine may have been busy: the better of two counts
             with self.open(path) as page:
                 seconds = min(seconds, page.evaluate("window.readyAfter"))

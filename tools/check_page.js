@@ -141,5 +141,14 @@
       });
   }
 
-  window.checks = { look, weight, unfold, narrow, paper, focus, accessible };
+  /** A picture's pixels. */
+  async function pixels(image) {
+    await image.decode().catch(() => {}); // it was replaced meanwhile
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+    canvas.getContext("2d").drawImage(image, 0, 0);
+    return canvas.toDataURL();
+  }
+
+  window.checks = { pixels, look, weight, unfold, narrow, paper, focus, accessible };
 })();

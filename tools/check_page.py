@@ -1,6 +1,7 @@
 """What is wrong with a page that is open in a browser: a line for each fault.
 
-``drawn`` sees equations, pictures, icons; ``by_keyboard`` the focus, the skip link and the folds;
+``drawn`` sees equations, pictures, icons; ``controls`` moves sliders and menus over a picture;
+``by_keyboard`` the focus, the skip link and the folds;
 ``narrow`` a phone's screen and ``on_paper`` a printer's; ``accessible`` what axe-core (vendor.json)
 finds serious, in the light and in the dark. What runs in the browser stands in check_page.js.
 """
@@ -9,13 +10,14 @@ from __future__ import annotations
 
 import functools
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import vendor
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 SCRIPT = Path(__file__).with_suffix(".js").read_text("utf-8")
 WIDE, PHONE = (1280, 800), (390, 844)  # px
@@ -27,6 +29,7 @@ FOLDS = {
     ".dropdown-toggle": "e => e.ariaExpanded === 'true'",
 }
 SKIP = ".skip-link a"
+PIXELS = "image => checks.pixels(image)"
 
 
 @functools.cache
@@ -42,6 +45,31 @@ def drawn(page: Page) -> list[str]:
     """Equations, pictures and icons that are not drawn."""
     page.evaluate(SCRIPT)
     return page.evaluate("checks.look()")
+
+
+def changed(image: Locator, before: str, seconds: float = 0.5) -> bool:
+    """Whether a picture has other pixels than it had, now or before long."""
+    end = time.monotonic() + seconds
+    while (same := image.evaluate(PIXELS) == before) and time.monotonic() < end:
+        image.page.wait_for_timeout(10)
+    return not same
+
+
+def controls(page: Page) -> list[str]:
+    """Controls over a picture that do not change it, each moved by keyboard."""
+    faults = []
+    for box in page.locator(".frames").all():
+        image = box.locator("img")
+        for control in box.locator("input, select").all():
+            before = image.evaluate(PIXELS)
+            for key in ("ArrowUp", "ArrowDown"):  # it may stand at an end
+                control.press(key)
+                if changed(image, before):
+                    break
+            else:
+                name = control.evaluate("control => control.labels[0]?.innerText")
+                faults.append(f"a control does not change its picture: {name}")
+    return faults
 
 
 def by_keyboard(page: Page) -> list[str]:

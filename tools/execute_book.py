@@ -2,6 +2,9 @@
 
 python tools/execute_book.py --jobs 2                            # those that the cache lacks
 python tools/execute_book.py --jobs 1 --again 04_training_a_vae  # one anew, with all cores
+
+The kernels get ``CVAE_FRAMES``, so that sliders over figures become pictures drawn beforehand
+(cvae_lib/widgets.py): at smoke scale of 2 values of each, else of all that the chapter names.
 """
 
 from __future__ import annotations
@@ -60,6 +63,7 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="also those that the cache has")
     given = parser.parse_args()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a busy machine then costs less
+    os.environ["CVAE_FRAMES"] = "2" if os.environ.get("CVAE_SCALE") == "smoke" else "99"
     if given.jobs > 1:
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // given.jobs)))
     paths = [path for name in given.chapters for path in (ROOT / "book").glob(f"{name}.ipynb")]

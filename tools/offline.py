@@ -89,7 +89,8 @@ def prune(
     """Take thebe's style and the widgets' state out of a page; warn of a widget, dead there."""
     if WIDGET + "view" in context.get("body", ""):
         logger.warning(
-            "an ipywidget needs a kernel, which a page has not: tag its cell remove-output",
+            "an ipywidget needs a kernel, which a page has not: execute_book.py draws pictures of "
+            "an `explore` with an alt text; tag another's cell remove-output",
             location=page,
         )
     context["css_files"][:] = [
