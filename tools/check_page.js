@@ -83,7 +83,7 @@
   /** What paper cuts off: it neither scrolls nor grows. */
   function paper() {
     const cut = [...document.querySelectorAll(".bd-article *")].filter((box) => {
-      if (!box.checkVisibility() || box.parentElement.closest("mjx-container > *")) return false;
+      if (!box.checkVisibility() || box.closest("mjx-assistive-mml, mjx-math > *")) return false;
       const wide = box.scrollWidth > box.clientWidth + 1;
       const clips = wide && (box.matches("pre, table") || getComputedStyle(box).overflowX !== "visible");
       return clips || box.getBoundingClientRect().right > innerWidth + 1;

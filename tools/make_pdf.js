@@ -48,12 +48,19 @@
     else if (url.origin === location.origin) link.removeAttribute("href");
   }
 
-  /** Make the page the whole book; its pages' number. */
+  /** The part of the book that a link of the menu stands in, "" if in none. */
+  function part(link) {
+    const before = link.closest("ul.bd-sidenav, ul.nav")?.previousElementSibling;
+    return before?.matches(".caption") ? before.textContent.trim() : "";
+  }
+
+  /** Make the page the whole book; for each of its pages the part, the title and the anchor. */
   window.wholeBook = async (title, author) => {
     const menu = document.querySelector(".bd-docs-nav");
     const links = [...menu.querySelectorAll("a[href]")];
     const addresses = [...new Set(links.map(({ href }) => href.split("#")[0]))];
     const pages = new Map(addresses.map((address) => [address, address.split("/").at(-1).replace(/\.html$/, "")]));
+    const parts = addresses.map((address) => part(links.find(({ href }) => href.split("#")[0] === address)));
     const contents = menu.cloneNode(true);
     contents.className = "";
     for (const link of contents.querySelectorAll("a[href]")) lead(link, new URL(link.href), pages);
@@ -75,6 +82,9 @@
     document.title = title;
     await Promise.all([...document.images].map((image) => image.decode()));
     await document.fonts.ready;
-    return addresses.length;
+    return addresses.map((address, i) => {
+      const place = pages.get(address);
+      return [parts[i], document.getElementById(place).querySelector("h1").textContent.trim(), place];
+    });
   };
 })();

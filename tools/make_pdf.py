@@ -2,19 +2,20 @@
 
     python tools/make_pdf.py _build/html _build/words-to-pictures.pdf
 
-Links between pages lead within the file, its outline has every heading, its text is tagged for
-screen readers.
+Links between pages lead within the file, and its outline has every part and page of the book.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from browser import NoBrowserError, chromium, served
+from pypdf import PdfReader, PdfWriter
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -29,6 +30,20 @@ NUMBER = (
 )
 
 
+def outlined(printed: bytes, pages: list[tuple[str, str, str]]) -> PdfWriter:
+    """The printed book with an outline of its ``pages``: part, title and anchor of each."""
+    writer: Any = PdfWriter(clone_from=BytesIO(printed))
+    reader = PdfReader(BytesIO(printed))
+    places = reader.named_destinations
+    parts: dict[str, Any] = {"": None}
+    for part, title, anchor in pages:
+        number = reader.get_destination_page_number(places[f"/{anchor}"])
+        if part not in parts:
+            parts[part] = writer.add_outline_item(title=part, page_number=number)
+        writer.add_outline_item(title=title, page_number=number, parent=parts[part])
+    return writer
+
+
 def make(build: Path, browser: Browser, output: Path) -> int:
     """Print the book in the folder ``build`` into ``output``; how many of its pages are in it."""
     config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
@@ -37,21 +52,19 @@ def make(build: Path, browser: Browser, output: Path) -> int:
         page.goto(f"{address}/index.html")  # which forwards to the preface
         page.wait_for_selector(".bd-docs-nav", state="attached")
         page.evaluate(SCRIPT)
-        count: int = page.evaluate(
+        pages = page.evaluate(
             "([title, author]) => wholeBook(title, author)", [config["title"], config["author"]]
         )
-        output.parent.mkdir(parents=True, exist_ok=True)
-        page.pdf(
-            path=output,
+        printed = page.pdf(
             prefer_css_page_size=True,
             print_background=True,
             display_header_footer=True,
             header_template="<p></p>",
             footer_template=NUMBER,
-            outline=True,
-            tagged=True,
         )
-    return count
+    output.parent.mkdir(parents=True, exist_ok=True)
+    outlined(printed, pages).write(output)
+    return len(pages)
 
 
 def main() -> None:
