@@ -91,7 +91,7 @@ spelling: install ## find misspelt words, in British English; pyproject.toml acc
 
 linkcheck: install ## try every address on other machines that the book names; runs no chapter
 	@mkdir -p _build/links
-	@sed 's/execute_notebooks: cache/execute_notebooks: "off"/; s|offline: tools|offline: ../../tools|' _config.yml >_build/links/config.yml
+	@sed 's/execute_notebooks: cache/execute_notebooks: "off"/; s|: tools|: ../../tools|' _config.yml >_build/links/config.yml
 	@$(BIN)/jupyter-book build . -q --config _build/links/config.yml --path-output _build/links --builder linkcheck
 
 times: install $(GROUND) ## run every chapter alone and write how long it takes into its first box
@@ -117,5 +117,5 @@ clean: ## remove what was built and cached; the environment stays (rm -rf .venv 
 	@find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
 	@find $(SOURCES) -name .ipynb_checkpoints -prune -exec rm -rf {} +
 
-set-repository: ## rewrite the repository's address everywhere: make set-repository URL=https://github.com/OWNER/NAME
-	@$(PYTHON) tools/set_repository.py "$(URL)"
+set-repository: ## rewrite the repository's address everywhere (URL=https://github.com/OWNER/NAME), and the built book's (BOOK=https://…)
+	@$(PYTHON) tools/set_repository.py "$(URL)" "$(BOOK)"

@@ -77,20 +77,20 @@ FIRST = "https://github.com/first/words"
 FILES = {
     "pyproject.toml": f'[project.urls]\nRepository = "{FIRST}"\n',
     "README.md": f"{FIRST}. {FIRST}.git, not {FIRST}-old or {FIRST}.io or {FIRST}/issues?\n",
-    "_config.yml": f"repository:\n  url: {FIRST} # here\r\n",
+    "_config.yml": f'repository:\n  url: {FIRST} # here\r\nhtml:\n  baseurl: "" # there\n',
     "book/01.md": f"%pip install git+{FIRST}\nhttps://colab.research.google.com/github/first/words/ä",
     "other.md": "https://github.com/first/wordsmith https://github.com/second/words\n",
     "picture.png": f"\x89PNG\0{FIRST}",
 }
 
 
-def set_repository(root: Path, url: str) -> subprocess.CompletedProcess[str]:
+def set_repository(root: Path, url: str, *book: str) -> subprocess.CompletedProcess[str]:
     """Run the tool on a small repository of ``FILES``, which are written where they are not."""
     for name, text in FILES.items():
         if not (root / name).exists():
             (root / name).parent.mkdir(exist_ok=True)
             (root / name).write_bytes(text.encode())
-    command = [sys.executable, str(ROOT / "tools" / "set_repository.py"), url]
+    command = [sys.executable, str(ROOT / "tools" / "set_repository.py"), url, *book]
     return subprocess.run(command, cwd=root, capture_output=True, text=True)
 
 
@@ -106,6 +106,18 @@ def test_set_repository_there_and_back(tmp_path: Path) -> None:
     assert {name for name in FILES if after[name] == FILES[name]} == {"other.md", "picture.png"}
     assert set_repository(tmp_path, FIRST).returncode == 0
     assert {name: (tmp_path / name).read_bytes().decode() for name in FILES} == FILES
+
+
+def test_set_repository_writes_where_the_built_book_stands(tmp_path: Path) -> None:
+    address = "https://first.github.io/words/"
+    assert set_repository(tmp_path, FIRST, address).returncode == 0
+    after = (tmp_path / "_config.yml").read_bytes().decode()
+    assert after == FILES["_config.yml"].replace('""', f'"{address}"')
+    for wrong in ("first.github.io", 'https://a/"b', "https://a b"):
+        done = set_repository(tmp_path, FIRST, wrong)
+        assert done.returncode and "is not like https://OWNER.github.io/NAME/" in done.stderr
+    assert set_repository(tmp_path, FIRST, "").returncode == 0
+    assert (tmp_path / "_config.yml").read_bytes().decode() == after
 
 
 @pytest.mark.parametrize("name", ["", "-a/b", "a/b/tree/main", "a/b c", "a/..", "a/.git", "http"])

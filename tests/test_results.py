@@ -1,5 +1,6 @@
 """book/results.md and the chapters' times say what the records say."""
 
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import write_results
 from jupyter_cache import get_cache
 
-from cvae_lib import records
+from cvae_lib import __version__, records
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -150,6 +151,10 @@ def test_chapters_are_executed_once_and_timed(
     chapter_times.keep(tea, cache)
     assert records.experiments() == [], "two at a time measure nothing"
     assert execute_book.execute([tea], 1, True, 60, cache)
+    about = cache.match_cache_notebook(nbformat.read(tea, 4)).data
+    assert about["version"] == __version__ and about["scale"] == "smoke"
+    assert re.fullmatch(r"[0-9a-f]{10}( with changes)?|unknown", about["commit"])
+    assert about["hardware"] == records.hardware()
     chapter_times.keep(tea, cache)
     (kept,) = records.runs("chapters")
     assert kept["chapter"] == "01_tea" and 0.3 <= kept["seconds"] < 30

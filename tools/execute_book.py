@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
@@ -35,13 +36,37 @@ def length(path: Path) -> float:
     return json.loads(record.read_text("utf-8"))["seconds"] if record.exists() else float("inf")
 
 
+def commit() -> str:
+    """The commit of the tree, "… with changes" if it was changed; "unknown" outside a checkout."""
+    command = ["git", "describe", "--always", "--abbrev=10", "--exclude=*", "--dirty= with changes"]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    except OSError:  # no git
+        return "unknown"
+    return done.stdout.strip() or "unknown"
+
+
+def origin() -> dict[str, str]:
+    """Where outputs come from, as tools/provenance.py writes it at the foot of a chapter."""
+    from cvae_lib import __version__, records, scale  # read OMP_NUM_THREADS, which main sets
+
+    return {
+        "version": __version__,
+        "commit": commit(),
+        "scale": scale.choose_scale().name,
+        "hardware": records.hardware(),
+    }
+
+
 def execute(paths: list[Path], jobs: int, again: bool, timeout: int, cache: Any) -> bool:
     """Execute notebooks, ``jobs`` at a time, and cache them; True if none of them failed."""
     known = {record.hashkey for record in cache.list_cache_records()}
     pool, running, sound = ThreadPoolExecutor(jobs), {}, True
+    about: dict[str, str] = {}
     for path in sorted(paths, key=length, reverse=True):
         notebook = nbformat.read(path, 4)
         if again or cache.create_hashed_notebook(notebook)[1] not in known:
+            about = about or origin()
             running[pool.submit(run, notebook, str(path.parent), timeout)] = path
     for done in as_completed(running):
         path, error = running[done], done.exception() or done.result().err
@@ -49,7 +74,7 @@ def execute(paths: list[Path], jobs: int, again: bool, timeout: int, cache: Any)
             sound = False
             print(f"{path.name}: {type(error).__name__}\n{error}", file=sys.stderr, flush=True)
         else:
-            data = {"execution_seconds": done.result().time, "jobs": jobs}
+            data = {"execution_seconds": done.result().time, "jobs": jobs, **about}
             bundle = CacheBundleIn(done.result().nb, str(path), data=data)
             cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
             print(f"{path.stem}: {done.result().time:.0f} s", flush=True)

@@ -8,12 +8,14 @@
 A panel of "garments" or "scenes" has a text field, what was understood, and pictures: drawn
 beforehand by PyTorch until it is touched, then by the same model in onnxruntime-web. ``linked``
 gives it every slider and keeps its state in the page's address, for one panel of each kind;
-``eager`` loads the engine with the page. ``examples`` are texts to try, separated by semicolons.
+``eager`` loads the engine with the page. ``examples`` are texts to try, separated by semicolons;
+``each`` shows beforehand what each of them gives, and not the first alone.
 """
 
 from __future__ import annotations
 
 import html
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +92,10 @@ def figures(kind: str, text: str) -> str:
     )
 
 
-def panel(kind: str, examples: list[str], linked: bool, eager: bool, page: str) -> str:
+def panel(kind: str, examples: list[str], flags: Collection[str], page: str) -> str:
     """The HTML of a panel; ``page`` is the address of the playground from here, "" on it."""
+    linked, eager = "linked" in flags, "eager" in flags
+    shown = examples if "each" in flags else examples[:1]
     name, first = f"{kind}-text", examples[0]
     tries = "".join(button(text, text=text) for text in examples)
     more = [button("Again", action="again")]
@@ -119,7 +123,7 @@ def panel(kind: str, examples: list[str], linked: bool, eager: bool, page: str) 
 </div>
 <p class="playground-tries"><span>Try</span> {tries}</p>
 <p class="playground-said" role="status">Drawn beforehand, until you type.</p>
-<div class="playground-pictures">{figures(kind, first)}</div>
+<div class="playground-pictures">{"".join(figures(kind, text) for text in shown)}</div>
 <p class="playground-took"></p>
 {sliders(kind) if linked else ""}
 <p class="playground-actions">{seed} {"".join(more)} {leads}</p>
@@ -135,6 +139,7 @@ class Playground(SphinxDirective):
     option_spec = {  # noqa: RUF012
         "linked": directives.flag,
         "eager": directives.flag,
+        "each": directives.flag,
         "examples": directives.unchanged_required,
     }
 
@@ -144,9 +149,8 @@ class Playground(SphinxDirective):
         texts = self.options.get("examples", EXAMPLES[kind]).split(";")
         kinds = self.env.metadata[self.env.docname].setdefault("playground", [])
         kinds.append(kind)
-        linked = "linked" in self.options
-        page = "" if linked else "playground.html"
-        made = panel(kind, [text.strip() for text in texts], linked, "eager" in self.options, page)
+        page = "" if "linked" in self.options else "playground.html"
+        made = panel(kind, [text.strip() for text in texts], self.options, page)
         return [nodes.raw("", made, format="html")]
 
 
