@@ -8,6 +8,7 @@ Links between pages lead within the file, and its outline has every part and pag
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from io import BytesIO
 from pathlib import Path
@@ -32,6 +33,7 @@ NUMBER = (
 
 def outlined(printed: bytes, pages: list[tuple[str, str, str]]) -> PdfWriter:
     """The printed book with an outline of its ``pages``: part, title and anchor of each."""
+    logging.getLogger("pypdf").setLevel(logging.ERROR)  # it warns of how Chromium counts objects
     writer: Any = PdfWriter(clone_from=BytesIO(printed))
     reader = PdfReader(BytesIO(printed))
     places = reader.named_destinations

@@ -39,6 +39,8 @@ PICTURE = re.compile(
 )
 # Where the text of a button or a fold says more than its label, the text is its name.
 LABEL = re.compile(r'(<button class="btn search-button-field [^>]*?|<summary) aria-label="[\w ]+"')
+# The entries of docutils' list are no items of a list.
+LIST = re.compile(r'(?<=<div )role="list" (?=class="citation-list")')
 # A browser lets no page from the disk read another, so that results have no excerpts there.
 NO_EXCERPTS = (
     'if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;'
@@ -119,7 +121,7 @@ def settle(page: Path, text: str) -> str:
             width, height = picture.size
         return f'<img loading="lazy" width="{width}" height="{height}" {match[1]}'
 
-    for gone in (PRELOAD, icons.SCRIPT, CONTENTS):
+    for gone in (PRELOAD, icons.SCRIPT, CONTENTS, LIST):
         text = gone.sub("", text)
     text = LABEL.sub(r"\1", text)
     return PICTURE.sub(sized, text)
