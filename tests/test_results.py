@@ -67,7 +67,8 @@ def test_what_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["adjectives", "conditioning", "photos", "scenes", "busy", "sentences"]
+    "name",
+    ["adjectives", "busy", "conditioning", "directions", "photos", "scenes", "sentences"],
 )
 def test_every_arm_is_described(name: str) -> None:
     script = pytest.importorskip(name)

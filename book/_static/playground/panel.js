@@ -103,14 +103,14 @@
       this.took = root.querySelector(".playground-took");
       this.pictures = root.querySelector(".playground-pictures");
       this.linked = root.dataset.linked === "true";
-      this.busy = this.again = false;
-      this.form.addEventListener("submit", (event) => { event.preventDefault(); this.draw(); });
-      this.form.addEventListener("input", () => this.draw());
+      this.busy = this.again = this.touched = false;
+      this.form.addEventListener("submit", (event) => { event.preventDefault(); this.redraw(); });
+      this.form.addEventListener("input", () => this.redraw());
       root.addEventListener("click", (event) => this.click(event.target.closest("button")));
       for (const touch of ["focusin", "pointerdown"])
-        this.form.addEventListener(touch, () => this.model(), { once: true });
-      if (this.linked) this.readLink();
-      if (root.dataset.eager === "true") this.draw();
+        this.form.addEventListener(touch, () => this.model().catch((error) => this.say(error.message)), { once: true });
+      const asked = this.linked && this.readLink();
+      if (asked || root.dataset.eager === "true") this.draw();
     }
 
     // The model, opened at the first call; an error of that is told once, and drawn on beforehand.
@@ -132,10 +132,14 @@
         [name, type === "range" || type === "number" ? Number(value) : value]));
     }
 
+    // What a reader did: from then on the address tells it.
+    redraw() {
+      this.touched = true;
+      this.draw();
+    }
+
     // One drawing at a time; what changed meanwhile is drawn after it.
     async draw() {
-      for (const output of this.form.querySelectorAll("output"))
-        output.value = this.form.elements[output.htmlFor.value].value;
       if (this.busy) { this.again = true; return; }
       this.busy = true;
       do {
@@ -156,7 +160,7 @@
       this.say(said);
       this.root.dataset.drawn = Number(this.root.dataset.drawn ?? 0) + 1;
       globalThis.firstDrawn ??= performance.now(); // benchmarks/in_browser.py
-      if (this.linked) history.replaceState(null, "", this.link());
+      if (this.linked && this.touched) history.replaceState(null, "", this.link());
       const open = this.root.querySelector("a.playground-open");
       if (open) open.hash = this.hash();
     }
@@ -169,9 +173,9 @@
     click(button) {
       if (!button) return;
       const { action, text } = button.dataset, fields = this.form.elements;
-      if (text !== undefined) { fields.text.value = text; this.draw(); }
-      if (action === "again") { fields.seed.value = (Number(fields.seed.value) + 1) % 10000; this.draw(); }
-      if (action === "reset") { this.form.reset(); this.draw(); }
+      if (text !== undefined) { fields.text.value = text; this.redraw(); }
+      if (action === "again") { fields.seed.value = (Number(fields.seed.value) + 1) % 10000; this.redraw(); }
+      if (action === "reset") { this.form.reset(); this.redraw(); }
       if (action === "link") this.copyLink();
       if (action === "save") this.save();
     }
@@ -190,15 +194,17 @@
       return location.href.replace(/#.*$/, "") + this.hash();
     }
 
+    // Takes the state of a link to this panel; false for another address.
     readLink() {
       const values = new URLSearchParams(location.hash.slice(1));
-      if ((values.get("panel") ?? "garments") !== this.kind || !values.has("text")) return;
+      if ((values.get("panel") ?? "garments") !== this.kind || !values.has("text")) return false;
       for (const field of this.form.elements) {
         if (!field.name || !values.has(field.name)) continue;
         const before = field.value;
         field.value = values.get(field.name); // a range or a number takes numbers alone
         if (field.value === "" && field.type !== "text") field.value = before;
       }
+      return true;
     }
 
     async copyLink() {
@@ -238,7 +244,7 @@
   addEventListener("DOMContentLoaded", () => {
     const panels = [...document.querySelectorAll(".playground[data-panel]")].map((root) => new Panel(root));
     addEventListener("hashchange", () => {
-      for (const panel of panels) if (panel.linked) { panel.readLink(); panel.draw(); }
+      for (const panel of panels) if (panel.linked && panel.readLink()) panel.draw();
     });
   });
 })();
