@@ -58,7 +58,7 @@ def crawl(build: Path) -> tuple[list[Path], list[str]]:
         path = queue.pop()
         name = path.relative_to(build).as_posix()
         for line, source in page(path).silent:
-            faults.add(f"{name}:{line}: picture without alt text: {source}")
+            faults.add(f"{name}:{line}: picture without alt text: {source[:80]}")
         for line, link in page(path).links:
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:

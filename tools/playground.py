@@ -84,12 +84,15 @@ def sliders(kind: str) -> str:
 
 def figures(kind: str, text: str) -> str:
     """What a text gives, drawn beforehand."""
-    return "".join(
-        f'<figure><div class="playground-row" role="img" aria-label="{html.escape(caption)}">'
-        + "".join(f'<img alt="" src="data:image/png;base64,{one}">' for one in pictures)
-        + f"</div><figcaption>{html.escape(caption)}</figcaption></figure>"
-        for caption, pictures in browser_models.beforehand(kind, text)
-    )
+    made = ""
+    for caption, pictures in browser_models.beforehand(kind, text):
+        told = html.escape(caption)
+        images = "".join(
+            f'<img alt="{told}" src="data:image/png;base64,{one}">' for one in pictures
+        )
+        made += f'<figure><div class="playground-row" role="img" aria-label="{told}">{images}</div>'
+        made += f"<figcaption>{told}</figcaption></figure>"
+    return made
 
 
 def panel(kind: str, examples: list[str], flags: Collection[str], page: str) -> str:
