@@ -41,7 +41,9 @@
   function weight() {
     const entries = ["navigation", "resource"].flatMap((type) => performance.getEntriesByType(type));
     const text = entries.filter((entry) => !/\.(png|jpe?g|svg|gif|webp)([?#]|$)/.test(entry.name));
-    return text.reduce((sum, entry) => sum + entry.decodedBodySize, 0);
+    const drawn = [...document.querySelectorAll(".frames script, img[src^='data:']")];
+    const pictures = drawn.reduce((sum, part) => sum + (part.src || part.textContent).length, 0);
+    return text.reduce((sum, entry) => sum + entry.decodedBodySize, -pictures);
   }
 
   /** Open all that is folded, and let nothing move slowly. */

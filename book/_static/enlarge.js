@@ -5,7 +5,7 @@ document.addEventListener("DOMContentLoaded", () => {
   dialog.addEventListener("click", () => dialog.close());
   document.body.append(dialog);
   for (const image of document.querySelectorAll(".bd-article :is(.cell_output, figure) img")) {
-    if (image.closest("a")) continue;
+    if (image.closest("a, .playground")) continue;
     image.classList.add("enlarges");
     image.tabIndex = 0;
     image.setAttribute("role", "button");

@@ -7,6 +7,6 @@ document.addEventListener("DOMContentLoaded", () => {
       else target.removeAttribute("tabindex");
     }
   });
-  const boxes = ".pst-scrollable-table-container, .cell_output, mjx-container[display], div.math";
+  const boxes = ".pst-scrollable-table-container, .cell_output, mjx-container[display], div.math, pre";
   for (const box of document.querySelectorAll(`.bd-article :is(${boxes})`)) watch.observe(box);
 });
