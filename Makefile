@@ -45,11 +45,11 @@ $(STAMP): pyproject.toml $(shell $(MADE_HERE) || echo FORCE)
 FORCE:
 
 # jupyter-cache knows a chapter by its code alone. When the library, its weights, its records or a
-# choice has changed, the cache goes; no chapter reads how long the chapters take.
+# choice has changed, the cache goes; no chapter reads how long chapters or the playground take.
 $(GROUND): FORCE
 	@mkdir -p _build
 	@{ $(foreach name,$(CHOICES),echo "$(name)=$$$(name)";) \
-	  find cvae_lib -type f ! -name '*.pyc' ! -path '*/records/chapters/*' | sort | tr '\n' '\0' | xargs -0 cksum; } >$@.new
+	  find cvae_lib -type f ! -name '*.pyc' ! -path '*/records/chapters/*' ! -path '*/records/playground/*' | sort | tr '\n' '\0' | xargs -0 cksum; } >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else \
 	  if test -e $@; then echo "The library, its weights, its records or a choice changed: every chapter runs anew."; fi; \
 	  rm -rf _build/.jupyter_cache _build/.doctrees _build/jupyter_execute; mv $@.new $@; fi

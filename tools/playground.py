@@ -8,8 +8,8 @@
 A panel of "garments" or "scenes" has a text field, what was understood, and pictures: drawn
 beforehand by PyTorch until it is touched, then by the same model in onnxruntime-web. ``linked``
 gives it every slider and keeps its state in the page's address, for one panel of each kind;
-``eager`` loads the engine with the page. ``examples`` are texts to try, separated by semicolons;
-``each`` shows beforehand what each of them gives, and not the first alone.
+``eager`` loads the engine with the page, for one panel of it. ``examples`` are texts to try,
+separated by semicolons; ``each`` shows beforehand what each of them gives, and not the first alone.
 """
 
 from __future__ import annotations
@@ -150,8 +150,11 @@ class Playground(SphinxDirective):
         if (kind := self.arguments[0]) not in EXAMPLES:
             raise self.error(f"no playground {kind!r}: choose one of {', '.join(EXAMPLES)}")
         texts = self.options.get("examples", EXAMPLES[kind]).split(";")
-        kinds = self.env.metadata[self.env.docname].setdefault("playground", [])
+        about = self.env.metadata[self.env.docname]
+        kinds = about.setdefault("playground", [])
         kinds.append(kind)
+        eager = kind if "eager" in self.options else ""
+        about["playground_eager"] = about.get("playground_eager") or eager
         page = "" if "linked" in self.options else "playground.html"
         made = panel(kind, [text.strip() for text in texts], self.options, page)
         return [nodes.raw("", made, format="html")]
@@ -161,8 +164,10 @@ def add_scripts(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Only pages with a panel load its script and style."""
-    if app.env.metadata.get(page, {}).get("playground"):
-        app.add_js_file("playground/panel.js")
+    about = app.env.metadata.get(page, {})
+    if about.get("playground"):
+        eager = {} if vendor.skipped() else {"data-eager": about["playground_eager"]}
+        app.add_js_file("playground/panel.js", loading_method="async", **eager)
         app.add_css_file("playground/playground.css")
 
 

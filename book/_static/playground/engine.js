@@ -25,11 +25,14 @@
   }
 
   async function open(name) {
-    const { about, ...graphs } = playground.assets[name];
-    await (runtime ??= startRuntime());
-    const model = JSON.parse(new TextDecoder().decode(await unpack(about)));
-    for (const [part, text] of Object.entries(graphs))
-      model[part] = await ort.InferenceSession.create(await unpack(text), { executionProviders: ["wasm"] });
+    runtime ??= startRuntime();
+    const parts = Object.entries(playground.assets[name]);
+    const unpacked = await Promise.all(parts.map(([, text]) => unpack(text)));
+    const { about, ...graphs } = Object.fromEntries(parts.map(([part], i) => [part, unpacked[i]]));
+    const model = JSON.parse(new TextDecoder().decode(about));
+    await runtime;
+    for (const [part, graph] of Object.entries(graphs))
+      model[part] = await ort.InferenceSession.create(graph, { executionProviders: ["wasm"] });
     return model;
   }
 

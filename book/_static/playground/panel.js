@@ -1,10 +1,11 @@
 // The panels of a page: a text, what was understood of it, and pictures. The engine, some megabytes,
-// is loaded when a panel is first touched; a panel that is the page's subject does not wait for that.
-// Until then, and in a browser that cannot run it, the pictures drawn beforehand stay.
+// is loaded when a panel is first touched; for a panel that is the page's subject this script's tag
+// names its kind, and nothing waits. Until then, and in a browser that cannot run it, the pictures drawn beforehand stay.
 "use strict";
 (() => {
   const playground = (globalThis.playground ??= {});
   const base = new URL(".", document.currentScript.src).href;
+  const { eager } = document.currentScript.dataset;
   const SCRIPTS = ["../onnxruntime-web/dist/ort.wasm.min.js", "assets/runtime.js", "rules.js", "engine.js"];
   const MOST_ROWS = 6; // garments drawn at once
   const SCENES = 4;
@@ -35,6 +36,11 @@
   async function open(name) {
     await Promise.all([...SCRIPTS, `assets/${name}.js`].map(load));
     return playground.open(name);
+  }
+
+  if (eager && typeof WebAssembly === "object" && typeof DecompressionStream === "function") {
+    models.set(eager, open(eager));
+    models.get(eager).catch(() => {}); // told by the panel, once there is one
   }
 
   function element(tag, properties, ...children) {
@@ -239,12 +245,15 @@
   }
 
   const atRest = (field) =>
-    field.tagName === "SELECT" ? field.options[field.selectedIndex]?.defaultSelected || field.selectedIndex === 0 : field.value === field.defaultValue;
+    field.type === "select-one" ? field.selectedIndex === 0 : field.value === field.defaultValue;
 
-  addEventListener("DOMContentLoaded", () => {
+  function start() {
     const panels = [...document.querySelectorAll(".playground[data-panel]")].map((root) => new Panel(root));
     addEventListener("hashchange", () => {
       for (const panel of panels) if (panel.linked && panel.readLink()) panel.draw();
     });
-  });
+  }
+
+  if (document.readyState === "loading") addEventListener("DOMContentLoaded", start);
+  else start();
 })();
