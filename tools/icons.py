@@ -30,7 +30,7 @@ FONTS = (  # the end of the file's name; family and weight in a style
 
 def small_font(path: Path, codes: set[int]) -> bytes | None:
     """The font with the glyphs of ``codes`` alone, as WOFF; None if it has none of them."""
-    font = TTFont(path)
+    font = TTFont(path, recalcTimestamp=False)  # two builds are the same
     codes = codes & font.getBestCmap().keys()
     if not codes:
         return None
