@@ -27,7 +27,8 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
-from cvae_lib.data import FASHION_CLASSES
+from cvae_lib import grammar
+from cvae_lib.data import FASHION_CLASSES, shapes
 
 RUNTIME = "onnxruntime-web"
 SCRIPT = "dist/ort.wasm.min.js"
@@ -56,8 +57,9 @@ def slider(
     """A labelled range: ``words`` are what it is called, its left end and its right one."""
     low, high, value = span
     field = f"{kind}-{name}"
+    label = f'{words[0]} <output for="{field}">{value:g}</output>'
     return (
-        f'<div class="playground-slider"><label for="{field}">{words[0]}</label>'
+        f'<div class="playground-slider"><label for="{field}">{label}</label>'
         f'<input type="range" id="{field}" name="{name}" min="{low:g}" max="{high:g}" step="0.1" '
         f'value="{value:g}"><span>{words[1]}</span><span>{words[2]}</span></div>'
     )
@@ -65,7 +67,7 @@ def slider(
 
 def sliders(kind: str) -> str:
     """The controls of a linked panel below its text."""
-    shown = [slider(kind, "temperature", ("Temperature", "all alike", "wild"), (0, 1.5, 1))]
+    shown = [slider(kind, "temperature", ("Temperature", "0: typical", "wild"), (0, 1.5, 1))]
     if kind == "garments":
         for name, words in DIRECTIONS.items():
             shown.append(slider(kind, name, words, (-2, 2, 0)))
@@ -78,8 +80,21 @@ def sliders(kind: str) -> str:
             f'<select id="{kind}-towards" name="towards"><option value="">nothing</option>{classes}'
             "</select></div>"
         )
-        shown.append(slider(kind, "share", ("How far", "not at all", "wholly"), (0, 1, 0.5)))
+        shown.append(slider(kind, "share", ("Its share", "none", "all"), (0, 1, 0.5)))
     return f"<details open><summary>Sliders</summary>{''.join(shown)}</details>"
+
+
+def known(kind: str) -> str:
+    """The words that a panel's network was trained with, or most of them."""
+    if kind == "garments":
+        names = [name.partition("/")[0] for name in FASHION_CLASSES]
+        things = ", ".join(name if name == "T-shirt" else name.lower() for name in names)
+        adjectives = ", ".join(grammar.TABLE["adjectives"])
+        return (
+            f"{things}, and other names of these; {adjectives}; numbers up to {grammar.MAX_COUNT}"
+        )
+    groups = (shapes.SHAPES, shapes.COLOURS, shapes.RELATIONS)
+    return "; ".join(", ".join(group) for group in groups) + "; places such as “in the top left”"
 
 
 def figures(kind: str, text: str) -> str:
@@ -101,7 +116,7 @@ def panel(kind: str, examples: list[str], flags: Collection[str], page: str) -> 
     shown = examples if "each" in flags else examples[:1]
     name, first = f"{kind}-text", examples[0]
     tries = "".join(button(text, text=text) for text in examples)
-    more = [button("Again", action="again")]
+    more = [button("Draw others", action="again")]
     seed = '<input type="hidden" name="seed" value="0">'
     if linked:
         seed = (
@@ -110,11 +125,17 @@ def panel(kind: str, examples: list[str], flags: Collection[str], page: str) -> 
             "</label>"
         )
         more += [
-            button("Reset", action="reset"),
+            button("Start over", action="reset"),
             button("Copy link", action="link"),
             button("Save picture", action="save"),
         ]
-    leads = f'<a class="playground-open" href="{html.escape(page)}">All sliders</a>' if page else ""
+    leads = (
+        f'<a class="playground-open" href="{html.escape(page)}">More controls in the playground</a>'
+        if page
+        else ""
+    )
+    drawn = "Examples" if len(shown) > 1 else "An example"
+    waiting = f"{drawn}, drawn in advance. Type, and the network draws yours."
     live = "false" if vendor.skipped() else "true"
     return f"""
 <section class="playground" aria-label="{NAMES[kind]} from text" data-panel="{kind}"
@@ -125,7 +146,8 @@ def panel(kind: str, examples: list[str], flags: Collection[str], page: str) -> 
  spellcheck="false">
 </div>
 <p class="playground-tries"><span>Try</span> {tries}</p>
-<p class="playground-said" role="status">Drawn beforehand, until you type.</p>
+<p class="playground-knows">It knows {html.escape(known(kind))}.</p>
+<p class="playground-said" role="status">{waiting}</p>
 <div class="playground-pictures">{"".join(figures(kind, text) for text in shown)}</div>
 <p class="playground-took"></p>
 {sliders(kind) if linked else ""}

@@ -144,8 +144,14 @@
       this.draw();
     }
 
+    tellValues() {
+      for (const output of this.form.querySelectorAll("output"))
+        output.value = document.getElementById(output.htmlFor.value).value;
+    }
+
     // One drawing at a time; what changed meanwhile is drawn after it.
     async draw() {
+      this.tellValues();
       if (this.busy) { this.again = true; return; }
       this.busy = true;
       do {
