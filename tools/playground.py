@@ -29,6 +29,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from cvae_lib import grammar
 from cvae_lib.data import FASHION_CLASSES, shapes
+from cvae_lib.encoders import SemanticTextEncoder
 
 RUNTIME = "onnxruntime-web"
 SCRIPT = "dist/ort.wasm.min.js"
@@ -97,6 +98,15 @@ def known(kind: str) -> str:
     return "; ".join(", ".join(group) for group in groups) + "; places such as “in the top left”"
 
 
+def size(kind: str) -> str:
+    """What a panel's network weighs, told where its page loads it."""
+    weight = f"The network weighs {len(browser_models.asset(kind)) / 1e6:.1f} MB"
+    if kind == "scenes":
+        count = len(browser_models.vocabulary(SemanticTextEncoder()))
+        return f" {weight}, the vectors of {count:,} words among them."
+    return f" {weight}."
+
+
 def figures(kind: str, text: str) -> str:
     """What a text gives, drawn beforehand."""
     made = ""
@@ -136,6 +146,7 @@ def panel(kind: str, examples: list[str], flags: Collection[str], page: str) -> 
     )
     drawn = "Examples" if len(shown) > 1 else "An example"
     waiting = f"{drawn}, drawn in advance. Type, and the network draws yours."
+    told = size(kind) if linked and not vendor.skipped() else ""
     live = "false" if vendor.skipped() else "true"
     return f"""
 <section class="playground" aria-label="{NAMES[kind]} from text" data-panel="{kind}"
@@ -146,7 +157,7 @@ def panel(kind: str, examples: list[str], flags: Collection[str], page: str) -> 
  spellcheck="false">
 </div>
 <p class="playground-tries"><span>Try</span> {tries}</p>
-<p class="playground-knows">It knows {html.escape(known(kind))}.</p>
+<p class="playground-knows">It knows {html.escape(known(kind))}.{told}</p>
 <p class="playground-said" role="status">{waiting}</p>
 <div class="playground-pictures">{"".join(figures(kind, text) for text in shown)}</div>
 <p class="playground-took"></p>
