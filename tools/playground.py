@@ -182,6 +182,8 @@ class Playground(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         if (kind := self.arguments[0]) not in EXAMPLES:
             raise self.error(f"no playground {kind!r}: choose one of {', '.join(EXAMPLES)}")
+        for code in (__file__, str(browser_models.__file__)):
+            self.env.note_dependency(code)  # a page is written anew when they change
         texts = self.options.get("examples", EXAMPLES[kind]).split(";")
         about = self.env.metadata[self.env.docname]
         kinds = about.setdefault("playground", [])
