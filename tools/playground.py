@@ -219,7 +219,6 @@ def bring(app: Sphinx, error: Exception | None) -> None:
     script = static / RUNTIME / SCRIPT
     script.parent.mkdir(parents=True, exist_ok=True)
     script.write_bytes(files[SCRIPT])
-    (script.parent.parent / "LICENSE").write_bytes(files["LICENSE"]) if "LICENSE" in files else None
     assets = static / "playground" / "assets"
     assets.mkdir(parents=True, exist_ok=True)
     engine = {part: files[path] for part, path in ENGINE.items()}
