@@ -37,13 +37,7 @@ def generator() -> torch.Generator:
 @pytest.fixture(scope="session")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built book of two pages."""
-    import vendor
-
-    try:
-        for package in vendor.packages():
-            vendor.archive(package)
-    except vendor.VendorError as error:
-        small_book.unavailable(str(error))
+    small_book.need_packages()
     small_book.write(folder := tmp_path_factory.mktemp("book"))
     done = small_book.build(folder)
     assert done.returncode == 0, done.stdout + done.stderr

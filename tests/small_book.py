@@ -144,6 +144,17 @@ def build(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def need_packages() -> None:
+    """Skip a test, or fail it, where the npm packages of the book cannot be had."""
+    import vendor
+
+    try:
+        for package in vendor.packages():
+            vendor.archive(package)
+    except vendor.VendorError as error:
+        unavailable(str(error))
+
+
 def unavailable(reason: str) -> None:
     """Skip a test for want of something from outside; fail where CI must have it."""
     if os.environ.get("CI") == "true":

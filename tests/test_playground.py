@@ -13,7 +13,6 @@ import browser_models
 import pytest
 import small_book
 import torch
-import vendor
 from torch import Tensor
 
 from cvae_lib import pretrained
@@ -52,11 +51,7 @@ PAYLOADS = [
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A book with a page of both panels."""
-    try:
-        for package in vendor.packages():
-            vendor.archive(package)
-    except vendor.VendorError as error:
-        small_book.unavailable(str(error))
+    small_book.need_packages()
     small_book.write(folder := tmp_path_factory.mktemp("book"))
     (folder / "book" / "playground.md").write_text(PAGE, encoding="utf-8")
     toc = folder / "_toc.yml"
