@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NOTEBOOKS = $(sort $(wildcard book/*.ipynb))
 SOURCES := cvae_lib tests tools benchmarks book
-EXTRAS := book,dev
+EXTRAS := book,dev,instructor
 # What chapters read of the environment, and the list of all else that their outputs stand on.
 CHOICES := CVAE_SCALE CVAE_COCO_ROOT CVAE_CLIP_WEIGHTS CVAE_INCEPTION_WEIGHTS
 GROUND := _build/ground.txt
