@@ -54,7 +54,7 @@ def test_a_set_is_a_whole_nbgrader_source(name: str) -> None:
         assert cell.cell_type == "markdown" or (not cell.outputs and cell.execution_count is None)
         assert cell.cell_type == "markdown" or graded(cell), cell.source
         lines = cell.source.splitlines() if cell.cell_type == "code" else []
-        assert all(len(line) <= 79 or "%pip" in line for line in lines), max(lines, key=len)
+        assert all(len(line) <= 80 or "%pip" in line for line in lines), max(lines, key=len)
         assert not graded(cell) or graded(cell)["cell_type"] == cell.cell_type
     assert [cell["grade_id"] for cell in known][:2] == ["setup", "variant"]
     assert "%pip install" in find(notebook, "setup").source
