@@ -67,6 +67,7 @@ book: install $(GROUND) ## build the HTML book into _build/html, every warning a
 	@rm -f _build/.clean
 	@$(BIN)/jupyter-book build . -q -W -n --keep-going
 	@$(BIN)/python tools/check_links.py _build/html
+	@$(BIN)/python tools/check_secrets.py _build/html
 	@touch _build/.clean
 	@echo "The book is in _build/html/index.html; 'make serve' shows it."
 

@@ -25,6 +25,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+from check_secrets import told
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from problem_sets import ProblemSetError, render, secrets, sources, unproven
@@ -71,15 +72,6 @@ def release(course: Path, name: str) -> None:
         raise ProblemSetError(f"nbgrader generate_assignment {name} failed:\n{done.stderr}")
 
 
-def leaks(folder: Path, lines: set[str]) -> list[str]:
-    """The secret lines that stand in a file of the folder."""
-    found = []
-    for path in sorted(folder.rglob("*.ipynb")):
-        text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
-        found += [f"{path}: {line}" for line in lines if line in text]
-    return found
-
-
 def make_set(source: Path, course: Path, seed: int) -> None:
     """All versions of one set; ProblemSetError if it is not proven or tells a secret."""
     notebook = render(source, seed)
@@ -93,8 +85,8 @@ def make_set(source: Path, course: Path, seed: int) -> None:
     handed_out = nbformat.read(course / "release" / name / f"{name}.ipynb", as_version=4)
     nbformat.write(for_colab(handed_out, name, repository()), course / "colab" / f"{name}.ipynb")
     for folder in ("release", "colab"):
-        if told := leaks(course / folder, secrets(notebook)):
-            raise ProblemSetError("a student would see\n" + "\n".join(told))
+        if seen := list(told(course / folder, secrets(notebook))):
+            raise ProblemSetError("a student would see\n" + "\n".join(seen))
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     nbformat.write(notebook, course / "instructor" / f"{name}.ipynb")
 
