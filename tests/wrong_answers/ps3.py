@@ -144,7 +144,13 @@ WRONG = [
         "one, other = math.prod(factors.values()), 1",
         SSIM,
     ),
-    Wrong("variances for their roots", "ssim", "v_x.sqrt(), v_y.sqrt()", "v_x, v_y", SSIM),
+    Wrong(
+        "the pattern's constant is not halved",
+        "ssim",
+        "(v_xy + C2 / 2) / (s_x * s_y + C2 / 2)",
+        "(v_xy + C2) / (s_x * s_y + C2)",
+        SSIM,
+    ),
     Wrong("a mean over the batch", "ssim", ".mean(dim=(1, 2, 3))", ".mean()", SSIM),
     Wrong(
         "the product of the means for the mean of the products",
