@@ -98,20 +98,26 @@ def choose(choices: dict[str, list[Any] | None], name: str, seed: int) -> dict[s
     """The values of variant ``seed`` of the set ``name``: the first of each list for variant 0."""
     values: dict[str, Any] = {}
     for names, options in choices.items():
-        if options is None:
-            chosen = seed
-        else:
-            chosen = random.Random(f"{name} {seed} {names}").choice(
-                options if seed else options[:1]
-            )
+        options = [seed] if options is None else options
+        draw = random.Random(f"{name} {seed} {names}")
+        chosen = draw.choice(options) if seed else options[0]
         keys = [key.strip() for key in names.split(",")]
-        values |= zip(keys, [chosen] if len(keys) == 1 else chosen, strict=True)
+        values.update({names: chosen} if len(keys) == 1 else zip(keys, chosen, strict=True))
     return values
 
 
 def literal(value: Any) -> str:
     """A value as Python writes it, strings in double quotes."""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str | list) else repr(value)
+
+
+def fill(name: str, value: Any, source: str) -> str:
+    """The cell ``variant`` with that value in the line of that name."""
+    line = re.compile(rf"^{name} = .*?(?=  #|$)", re.MULTILINE)
+    if (count := len(line.findall(source))) != 1:
+        raise ProblemSetError(f"the cell `variant` has {count} lines `{name} = …`")
+    written = f"{name} = {literal(value)}"
+    return line.sub(lambda _: written, source)
 
 
 def render(source: Path, seed: int = 0) -> NotebookNode:
@@ -123,23 +129,12 @@ def render(source: Path, seed: int = 0) -> NotebookNode:
     cell = find(notebook, "variant")
     values = choose(cell.metadata.pop("variant"), source.stem, seed)
     for name, value in values.items():
-        if name.startswith("_"):
-            continue
-        line = re.compile(rf"^{name} = .*?(?=  #|$)", re.MULTILINE)
-        cell.source, lines = line.subn(
-            lambda _, v=value, n=name: f"{n} = {literal(v)}", cell.source
-        )
-        if lines != 1:
-            raise ProblemSetError(
-                f"{source.name}: the cell `variant` has {lines} lines `{name} = …`"
-            )
+        if not name.startswith("_"):  # that of text alone
+            cell.source = fill(name, value, cell.source)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            for name in PLACE.findall(cell.source):
-                if name not in values:
-                    raise ProblemSetError(
-                        f"{source.name}: {{{{ {name} }}}} is no name of a variant"
-                    )
+            if unknown := set(PLACE.findall(cell.source)) - set(values):
+                raise ProblemSetError(f"{source.name}: no variant has the names {unknown}")
             cell.source = PLACE.sub(lambda place: str(values[place[1]]), cell.source)
     notebook.metadata["words_to_pictures"] = {"set": source.stem, "variant": seed}
     return notebook
