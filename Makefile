@@ -3,6 +3,9 @@
 
 PYTHON ?= python3
 PORT ?= 8000
+# which variant `make assignments` makes, and where
+SEED ?= 0
+TO ?= _build/assignments
 # chapters that `make book` executes, and files that `make test` tests, at a time
 JOBS ?= 2
 # Threads wait asleep: spinning ones make another program's load ten times as costly.
@@ -22,7 +25,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 # The targets share one environment and one build folder: `make -j` runs them one after another.
 .NOTPARALLEL:
-.PHONY: help install book check-book pdf test lint format serve clean set-repository benchmark spelling linkcheck times results
+.PHONY: help install book check-book pdf assignments test lint format serve clean set-repository benchmark spelling linkcheck times results
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +67,7 @@ book: install $(GROUND) ## build the HTML book into _build/html, every warning a
 	@rm -f _build/.clean
 	@$(BIN)/jupyter-book build . -q -W -n --keep-going
 	@$(BIN)/python tools/check_links.py _build/html
+	@$(BIN)/python tools/check_secrets.py _build/html
 	@touch _build/.clean
 	@echo "The book is in _build/html/index.html; 'make serve' shows it."
 
@@ -72,6 +76,9 @@ check-book: install ## open every page of the built book in Chromium, without a 
 
 pdf: install ## print the whole built book into _build/words-to-pictures.pdf
 	@$(BIN)/python tools/make_pdf.py _build/html _build/words-to-pictures.pdf
+
+assignments: install ## problem sets for students, Colab and instructors (SEED=3: another variant; SETS=ps1: one of them; TO=folder)
+	@$(BIN)/python tools/make_assignments.py $(SETS) --seed $(SEED) --to "$(TO)"
 
 test: install lint ## lint, unit tests with coverage, then every chapter at smoke scale
 	@CVAE_SCALE=smoke OMP_NUM_THREADS=1 $(BIN)/pytest tests -n $(JOBS) --dist loadfile --cov=cvae_lib --cov-report=term --cov-fail-under=90

@@ -11,8 +11,10 @@ import pytest
 
 pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[instructor]'")
 
+import check_secrets
 import problem_sets
 from problem_sets import (
+    SOURCES,
     Wrong,
     earned,
     find,
@@ -118,6 +120,30 @@ def test_a_student_s_version_tells_nothing(name: str) -> None:
     assert len(secrets(notebook)) > 20
     assert [line for line in secrets(notebook) if line in handed_out] == []
     assert "HIDDEN" not in handed_out and "SOLUTION" not in handed_out
+
+
+ANSWER = "return 0.5 * (variance + squared - 1 - variance.log()).sum(1)"
+PLANTED = {
+    "page.html": f"<pre>  <span>{ANSWER.replace(' ', '</span> <span>')}</span>\n</pre>",
+    "set.ipynb": '{"source": ["rate\\n", "    ANSWER"]}'.replace("ANSWER", ANSWER),
+    "notes.txt": f"\t{ANSWER}",
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_an_answer_in_a_built_page_is_found(tmp_path: Path, name: str) -> None:
+    lines = check_secrets.secret_lines()
+    assert list(check_secrets.told(tmp_path, lines)) == []
+    (tmp_path / name).write_text(PLANTED[name], "utf-8")
+    assert len(list(check_secrets.told(tmp_path, lines))) == 1
+
+
+@pytest.mark.parametrize("folder", ["html", "slides"])
+def test_nothing_built_tells_an_answer(folder: str) -> None:
+    built = SOURCES.parents[2] / "_build" / folder
+    if not built.is_dir():
+        pytest.skip(f"{built} is not there: `make book` and `make slides` build them")
+    assert list(check_secrets.told(built, check_secrets.secret_lines())) == []
 
 
 def test_unusable_input_is_named(tmp_path: Path) -> None:
