@@ -2,412 +2,261 @@
 
 from problem_sets import Wrong
 
-CONCAT = [
-    Wrong(
-        "features and rows are joined along the batch",
-        "concat",
-        "h = torch.cat([h, *u], dim=1)",
-        "h = torch.cat([h, *u], dim=0)",
-        {"test-concat-encode"},
-    ),
-    Wrong(
-        "the encoder reads the first part twice",
-        "concat",
-        "torch.cat([h, *u], dim=1)",
-        "torch.cat([h, *(u[0] for _ in u)], dim=1)",
-        {"test-concat-encode"},
-    ),
-    Wrong(
-        "the encoder gets the rows' mean over the batch",
-        "concat",
-        "torch.cat([h, *u], dim=1)",
-        "torch.cat([h, *(row.mean(0).expand_as(row) for row in u)], dim=1)",
-        {"test-concat-encode"},
-    ),
-    Wrong(
-        "one head for both μ and log σ²",
-        "concat",
-        "return self.mu_head(h), self.logvar_head(h)",
-        "return self.mu_head(h), self.mu_head(h)",
-        {"test-concat-encode"},
-    ),
-    Wrong(
-        "a ReLU between the joining and the heads",
-        "concat",
-        "torch.cat([h, *u], dim=1)",
-        "torch.cat([h, *u], dim=1).relu()",
-        {"test-concat-encode"},
-    ),
-    Wrong(
-        "the decoder ignores the label",
-        "concat",
-        "torch.cat([z, *v], dim=1)",
-        "torch.cat([z, *(0 * row for row in v)], dim=1)",
-        {"test-concat-decode"},
-    ),
-    Wrong(
-        "the decoder returns probabilities, which the loss squashes again",
-        "concat",
-        "return self.decoder(self.decoder_input(z))",
-        "return torch.sigmoid(self.decoder(self.decoder_input(z)))",
-        {"test-concat-decode"},
-    ),
-    Wrong(
-        "the decoder reads the last part twice",
-        "concat",
-        "torch.cat([z, *v], dim=1)",
-        "torch.cat([z, *(v[-1] for _ in v)], dim=1)",
-        {"test-concat-decode"},
-    ),
-    Wrong(
-        "the decoder's rows cannot learn",
-        "concat",
-        "v = [table(labels[:, k]) for",
-        "v = [table(labels[:, k]).detach() for",
-        {"test-concat-decode"},
-    ),
-]
 
-ADDITIVE = [
-    Wrong(
-        "the tables of the features start at nn.Embedding's 1",
-        "additive",
-        "nn.init.normal_(table.weight, std=encoder_std)",
-        "nn.init.normal_(table.weight)",
-        {"test-additive-encode"},
-    ),
-    Wrong(
-        "the last part's row alone is added to the features",
-        "additive",
-        "h = h + table(labels[:, k])",
-        "h = self.encoder(x) + table(labels[:, k])",
-        {"test-additive-encode"},
-    ),
-    Wrong(
-        "the mean of the rows over the batch is added to the features",
-        "additive",
-        "h = h + table(labels[:, k])",
-        "h = h + table(labels[:, k]).mean(0)",
-        {"test-additive-encode"},
-    ),
-    Wrong(
-        "a ReLU after adding, as after a layer",
-        "additive",
-        "h = h + table(labels[:, k])",
-        "h = (h + table(labels[:, k])).relu()",
-        {"test-additive-encode"},
-    ),
-    Wrong(
-        "the gain multiplies the label too",
-        "additive",
-        "z = z + table(labels[:, k])",
-        "z = z + self.gain * table(labels[:, k])",
-        {"test-additive-decode"},
-    ),
-    Wrong(
-        "the gain is forgotten",
-        "additive",
-        "z = self.gain * z  #",
-        "z = 1.0 * z  #",
-        {"test-additive-decode"},
-    ),
-    Wrong(
-        "the notebook's gain, and not the model's own",
-        "additive",
-        "self.gain = gain",
-        'self.gain = globals()["gain"]',
-        {"test-additive-decode"},
-    ),
-    Wrong(
-        "a variance where a standard deviation is asked for",
-        "additive",
-        "nn.init.normal_(table.weight, std=decoder_std)",
-        "nn.init.normal_(table.weight, std=decoder_std**2)",
-        {"test-additive-decode"},
-    ),
-    Wrong(
-        "sigmoid twice",
-        "additive",
-        "return self.decoder(self.decoder_input(z))",
-        "return torch.sigmoid(self.decoder(self.decoder_input(z)))",
-        {"test-additive-decode"},
-    ),
-    Wrong(
-        "the two standard deviations are exchanged",
-        "additive",
-        "self.gain = gain",
-        "self.gain = gain\n        encoder_std, decoder_std = decoder_std, encoder_std",
-        {"test-additive-encode", "test-additive-decode"},
-    ),
-]
+def made(cell: str, loses: str, *mistakes: tuple[str, str, str]) -> list[Wrong]:
+    """Mistakes (what, right, wrong) in one answer that fail the same tests, named in ``loses``."""
+    tests = set(loses.split())
+    return [Wrong(what, cell, right, wrong, tests) for what, right, wrong in mistakes]
 
-SHIFT = [
-    Wrong(
-        "the gain shrinks the shift as well",
+
+WRONG = [
+    *made(
+        "concat",
+        "test-concat-encode",
+        (
+            "features and rows are joined along the batch",
+            "h = torch.cat([h, *u], dim=1)",
+            "h = torch.cat([h, *u], dim=0)",
+        ),
+        (
+            "the encoder reads the first part twice",
+            "torch.cat([h, *u], dim=1)",
+            "torch.cat([h, *(u[0] for _ in u)], dim=1)",
+        ),
+        (
+            "the encoder gets the rows' mean over the batch",
+            "torch.cat([h, *u], dim=1)",
+            "torch.cat([h, *(row.mean(0).expand_as(row) for row in u)], dim=1)",
+        ),
+        (
+            "one head for both μ and log σ²",
+            "return self.mu_head(h), self.logvar_head(h)",
+            "return self.mu_head(h), self.mu_head(h)",
+        ),
+        (
+            "a ReLU between the joining and the heads",
+            "torch.cat([h, *u], dim=1)",
+            "torch.cat([h, *u], dim=1).relu()",
+        ),
+    ),
+    *made(
+        "concat",
+        "test-concat-decode",
+        (
+            "the decoder ignores the label",
+            "torch.cat([z, *v], dim=1)",
+            "torch.cat([z, *(0 * row for row in v)], dim=1)",
+        ),
+        (
+            "the decoder returns probabilities, which the loss squashes again",
+            "return self.decoder(self.decoder_input(z))",
+            "return torch.sigmoid(self.decoder(self.decoder_input(z)))",
+        ),
+        (
+            "the decoder reads the last part twice",
+            "torch.cat([z, *v], dim=1)",
+            "torch.cat([z, *(v[-1] for _ in v)], dim=1)",
+        ),
+        (
+            "the decoder's rows cannot learn",
+            "v = [table(labels[:, k]) for",
+            "v = [table(labels[:, k]).detach() for",
+        ),
+    ),
+    *made(
+        "additive",
+        "test-additive-encode",
+        (
+            "the tables of the features start at nn.Embedding's 1",
+            "nn.init.normal_(table.weight, std=encoder_std)",
+            "nn.init.normal_(table.weight)",
+        ),
+        (
+            "the last part's row alone is added to the features",
+            "h = h + table(labels[:, k])",
+            "h = self.encoder(x) + table(labels[:, k])",
+        ),
+        (
+            "the mean of the rows over the batch is added to the features",
+            "h = h + table(labels[:, k])",
+            "h = h + table(labels[:, k]).mean(0)",
+        ),
+        (
+            "a ReLU after adding, as after a layer",
+            "h = h + table(labels[:, k])",
+            "h = (h + table(labels[:, k])).relu()",
+        ),
+    ),
+    *made(
+        "additive",
+        "test-additive-decode",
+        (
+            "the gain multiplies the label too",
+            "z = z + table(labels[:, k])",
+            "z = z + self.gain * table(labels[:, k])",
+        ),
+        ("the gain is forgotten", "z = self.gain * z  #", "z = 1.0 * z  #"),
+        (
+            "the notebook's gain, and not the model's own",
+            "self.gain = gain",
+            'self.gain = globals()["gain"]',
+        ),
+        (
+            "a variance where a standard deviation is asked for",
+            "nn.init.normal_(table.weight, std=decoder_std)",
+            "nn.init.normal_(table.weight, std=decoder_std**2)",
+        ),
+        (
+            "sigmoid twice",
+            "return self.decoder(self.decoder_input(z))",
+            "return torch.sigmoid(self.decoder(self.decoder_input(z)))",
+        ),
+    ),
+    *made(
+        "additive",
+        "test-additive-decode test-additive-encode",
+        (
+            "the two standard deviations are exchanged",
+            "self.gain = gain",
+            "self.gain = gain\n        encoder_std, decoder_std = decoder_std, encoder_std",
+        ),
+    ),
+    *made(
         "moved-prior",
-        "return means, gain",
-        "return gain * means, gain",
-        {"test-moved-prior"},
+        "test-moved-prior",
+        ("the gain shrinks the shift as well", "return means, gain", "return gain * means, gain"),
+        ("a variance is returned", "return means, gain", "return means, gain**2"),
+        (
+            "garments and ways are exchanged",
+            "garment_rows[:, None] + way_rows[None, :]",
+            "garment_rows[None, :] + way_rows[:, None]",
+        ),
+        (
+            "the rows are averaged",
+            "garment_rows[:, None] + way_rows[None, :]",
+            "(garment_rows[:, None] + way_rows[None, :]) / 2",
+        ),
     ),
-    Wrong(
-        "a variance is returned",
-        "moved-prior",
-        "return means, gain",
-        "return means, gain**2",
-        {"test-moved-prior"},
-    ),
-    Wrong(
-        "garments and ways are exchanged",
-        "moved-prior",
-        "garment_rows[:, None] + way_rows[None, :]",
-        "garment_rows[None, :] + way_rows[:, None]",
-        {"test-moved-prior"},
-    ),
-    Wrong(
-        "the rows are averaged",
-        "moved-prior",
-        "garment_rows[:, None] + way_rows[None, :]",
-        "(garment_rows[:, None] + way_rows[None, :]) / 2",
-        {"test-moved-prior"},
-    ),
-    Wrong(
-        "σ for log σ²",
+    *made(
         "moved-posterior",
-        "logvar + 2 * math.log(gain)",
-        "logvar + math.log(gain)",
-        {"test-moved-posterior"},
+        "test-moved-posterior",
+        ("σ for log σ²", "logvar + 2 * math.log(gain)", "logvar + math.log(gain)"),
+        ("the log variance is multiplied", "logvar + 2 * math.log(gain)", "gain**2 * logvar"),
+        ("the posterior stays where it was", "gain * mu + shift", "gain * mu"),
+        ("the gain multiplies the shift", "gain * mu + shift", "gain * (mu + shift)"),
     ),
-    Wrong(
-        "the log variance is multiplied",
-        "moved-posterior",
-        "logvar + 2 * math.log(gain)",
-        "gain**2 * logvar",
-        {"test-moved-posterior"},
-    ),
-    Wrong(
-        "the posterior stays where it was",
-        "moved-posterior",
-        "gain * mu + shift",
-        "gain * mu",
-        {"test-moved-posterior"},
-    ),
-    Wrong(
-        "the gain multiplies the shift",
-        "moved-posterior",
-        "gain * mu + shift",
-        "gain * (mu + shift)",
-        {"test-moved-posterior"},
-    ),
-    Wrong(
-        "the distance in units of the variance",
+    *made(
         "apart",
-        ".norm(dim=2) / std",
-        ".norm(dim=2) / std**2",
-        {"test-apart"},
+        "test-apart",
+        ("the distance in units of the variance", ".norm(dim=2) / std", ".norm(dim=2) / std**2"),
+        (
+            "the notebook's gain, to please the visible test",
+            ".norm(dim=2) / std",
+            ".norm(dim=2) / gain",
+        ),
+        ("a mean over the units for a sum", ".norm(dim=2) / std", ".square().mean(2).sqrt() / std"),
+        ("distances added up unit by unit", ".norm(dim=2) / std", ".abs().sum(2) / std"),
     ),
-    Wrong(
-        "the notebook's gain, to please the visible test",
-        "apart",
-        ".norm(dim=2) / std",
-        ".norm(dim=2) / gain",
-        {"test-apart"},
+    *made(
+        "leak",
+        "test-leak",
+        ("a mean for the largest change", ".abs().max()", ".abs().mean()"),
+        (
+            "pixels that grow darker do not count",
+            "(picture - pictures[i]).abs().max()",
+            "(picture - pictures[i]).max()",
+        ),
+        (
+            "the row alone: codes that mix are taken for labels",
+            "decode(z, alike)[i]",
+            "decode(z[i : i + 1], alike[i : i + 1])[0]",
+        ),
+        (
+            "every row is labelled as the first",
+            "labels[i].expand_as(labels)",
+            "labels[0].expand_as(labels)",
+        ),
     ),
-    Wrong(
-        "a mean over the units for a sum",
-        "apart",
-        ".norm(dim=2) / std",
-        ".square().mean(2).sqrt() / std",
-        {"test-apart"},
+    *made(
+        "mended",
+        "test-mended-batch test-mended-labels",
+        (
+            "the suspect unmended, its view written as a reshape",
+            "gamma, beta = rows.sum(dim=0).chunk(2, dim=1)",
+            "rows = rows.reshape(len(labels), len(tables), -1)\n"
+            "        gamma, beta = rows.sum(dim=1).chunk(2, dim=1)",
+        ),
+        (
+            "each row hears the one before",
+            "rows.sum(dim=0).chunk(2, dim=1)",
+            "rows.sum(dim=0).roll(1, 0).chunk(2, dim=1)",
+        ),
     ),
-    Wrong(
-        "distances added up unit by unit",
-        "apart",
-        ".norm(dim=2) / std",
-        ".abs().sum(2) / std",
-        {"test-apart"},
+    *made(
+        "mended",
+        "test-mended-batch",
+        (
+            "the mean over the batch",
+            "rows.sum(dim=0).chunk(2, dim=1)",
+            "rows.sum(dim=0).mean(0, keepdim=True).chunk(2, dim=1)",
+        ),
+        (
+            "the sum over the batch, whose axis was taken for that of the parts",
+            "rows.sum(dim=0).chunk(2, dim=1)",
+            "rows.sum(dim=(0, 1), keepdim=True)[0].chunk(2, dim=1)",
+        ),
+    ),
+    *made(
+        "mended",
+        "test-mended-labels test-mended-same",
+        ("the first part alone", "rows.sum(dim=0)", "rows[0]"),
+        ("the label is left out", "return (1 + gamma) * h + beta", "return h"),
+    ),
+    *made(
+        "mended",
+        "test-mended-labels",
+        ("the tables cannot learn", "table(labels[:, k]) for", "table(labels[:, k]).detach() for"),
+    ),
+    *made(
+        "mended",
+        "test-mended-same",
+        ("the mean of the parts for their sum", "rows.sum(dim=0)", "rows.mean(dim=0)"),
+        ("γ and β are exchanged", "gamma, beta = rows", "beta, gamma = rows"),
+        ("the 1 before γ is forgotten", "(1 + gamma) * h + beta", "gamma * h + beta"),
+    ),
+    *made(
+        "swapped",
+        "test-swapped",
+        ("the right value counts among the wrong ones", "range(1, values)", "range(values)"),
+        ("the labels are changed in place", "wrong = labels.clone()", "wrong = labels"),
+        (
+            "sigmoid twice",
+            "decode_logits(z, asked), x",
+            "torch.sigmoid(decode_logits(z, asked)), x",
+        ),
+        ("a mean over the pixels", "nats.flatten(1).sum(1)", "nats.flatten(1).mean(1)"),
+        (
+            "a mean over the batch",
+            "nats.flatten(1).sum(1)",
+            "nats.flatten(1).sum(1).mean().expand(len(x))",
+        ),
+        ("the sign is flipped", "distortion(wrong) - right", "right - distortion(wrong)"),
+    ),
+    *made(
+        "heard",
+        "test-heard",
+        ("pairs that never occur make NaN", "occurs = joint > 0", "occurs = joint > -1"),
+        ("counts for shares", "counts / counts.sum()", "counts"),
+        (
+            "only what was seen rightly",
+            "occurs = joint > 0",
+            "occurs = (joint > 0) & torch.eye(values, dtype=torch.bool)",
+        ),
+        (
+            "equal frequencies are taken for granted",
+            "joint.sum(1, keepdim=True) * joint.sum(0, keepdim=True)",
+            "torch.full_like(joint, values**-2)",
+        ),
+        ("decadic logarithms", "alone[occurs]).log()", "alone[occurs]).log10()"),
     ),
 ]
-
-BUG = [
-    Wrong(
-        "a mean for the largest change",
-        "leak",
-        ".abs().max()",
-        ".abs().mean()",
-        {"test-leak"},
-    ),
-    Wrong(
-        "pixels that grow darker do not count",
-        "leak",
-        "(picture - pictures[i]).abs().max()",
-        "(picture - pictures[i]).max()",
-        {"test-leak"},
-    ),
-    Wrong(
-        "the row alone: codes that mix are taken for labels",
-        "leak",
-        "decode(z, alike)[i]",
-        "decode(z[i : i + 1], alike[i : i + 1])[0]",
-        {"test-leak"},
-    ),
-    Wrong(
-        "every row is labelled as the first",
-        "leak",
-        "labels[i].expand_as(labels)",
-        "labels[0].expand_as(labels)",
-        {"test-leak"},
-    ),
-    Wrong(
-        "the suspect unmended, its view written as a reshape",
-        "mended",
-        "gamma, beta = rows.sum(dim=0).chunk(2, dim=1)",
-        "rows = rows.reshape(len(labels), len(tables), -1)\n"
-        "        gamma, beta = rows.sum(dim=1).chunk(2, dim=1)",
-        {"test-mended-batch", "test-mended-labels"},
-    ),
-    Wrong(
-        "the mean over the batch",
-        "mended",
-        "rows.sum(dim=0).chunk(2, dim=1)",
-        "rows.sum(dim=0).mean(0, keepdim=True).chunk(2, dim=1)",
-        {"test-mended-batch"},
-    ),
-    Wrong(
-        "the sum over the batch, whose axis was taken for that of the parts",
-        "mended",
-        "rows.sum(dim=0).chunk(2, dim=1)",
-        "rows.sum(dim=(0, 1), keepdim=True)[0].chunk(2, dim=1)",
-        {"test-mended-batch"},
-    ),
-    Wrong(
-        "each row hears the one before",
-        "mended",
-        "rows.sum(dim=0).chunk(2, dim=1)",
-        "rows.sum(dim=0).roll(1, 0).chunk(2, dim=1)",
-        {"test-mended-batch", "test-mended-labels"},
-    ),
-    Wrong(
-        "the first part alone",
-        "mended",
-        "rows.sum(dim=0)",
-        "rows[0]",
-        {"test-mended-labels", "test-mended-same"},
-    ),
-    Wrong(
-        "the tables cannot learn",
-        "mended",
-        "table(labels[:, k]) for",
-        "table(labels[:, k]).detach() for",
-        {"test-mended-labels"},
-    ),
-    Wrong(
-        "the label is left out",
-        "mended",
-        "return (1 + gamma) * h + beta",
-        "return h",
-        {"test-mended-labels", "test-mended-same"},
-    ),
-    Wrong(
-        "the mean of the parts for their sum",
-        "mended",
-        "rows.sum(dim=0)",
-        "rows.mean(dim=0)",
-        {"test-mended-same"},
-    ),
-    Wrong(
-        "γ and β are exchanged",
-        "mended",
-        "gamma, beta = rows",
-        "beta, gamma = rows",
-        {"test-mended-same"},
-    ),
-    Wrong(
-        "the 1 before γ is forgotten",
-        "mended",
-        "(1 + gamma) * h + beta",
-        "gamma * h + beta",
-        {"test-mended-same"},
-    ),
-]
-
-LISTENING = [
-    Wrong(
-        "the right value counts among the wrong ones",
-        "swapped",
-        "range(1, values)",
-        "range(values)",
-        {"test-swapped"},
-    ),
-    Wrong(
-        "the labels are changed in place",
-        "swapped",
-        "wrong = labels.clone()",
-        "wrong = labels",
-        {"test-swapped"},
-    ),
-    Wrong(
-        "sigmoid twice",
-        "swapped",
-        "decode_logits(z, asked), x",
-        "torch.sigmoid(decode_logits(z, asked)), x",
-        {"test-swapped"},
-    ),
-    Wrong(
-        "a mean over the pixels",
-        "swapped",
-        "nats.flatten(1).sum(1)",
-        "nats.flatten(1).mean(1)",
-        {"test-swapped"},
-    ),
-    Wrong(
-        "a mean over the batch",
-        "swapped",
-        "nats.flatten(1).sum(1)",
-        "nats.flatten(1).sum(1).mean().expand(len(x))",
-        {"test-swapped"},
-    ),
-    Wrong(
-        "the sign is flipped",
-        "swapped",
-        "distortion(wrong) - right",
-        "right - distortion(wrong)",
-        {"test-swapped"},
-    ),
-    Wrong(
-        "pairs that never occur make NaN",
-        "heard",
-        "occurs = joint > 0",
-        "occurs = joint > -1",
-        {"test-heard"},
-    ),
-    Wrong(
-        "counts for shares",
-        "heard",
-        "counts / counts.sum()",
-        "counts",
-        {"test-heard"},
-    ),
-    Wrong(
-        "only what was seen rightly",
-        "heard",
-        "occurs = joint > 0",
-        "occurs = (joint > 0) & torch.eye(values, dtype=torch.bool)",
-        {"test-heard"},
-    ),
-    Wrong(
-        "equal frequencies are taken for granted",
-        "heard",
-        "joint.sum(1, keepdim=True) * joint.sum(0, keepdim=True)",
-        "torch.full_like(joint, values**-2)",
-        {"test-heard"},
-    ),
-    Wrong(
-        "decadic logarithms",
-        "heard",
-        "alone[occurs]).log()",
-        "alone[occurs]).log10()",
-        {"test-heard"},
-    ),
-]
-
-WRONG = CONCAT + ADDITIVE + SHIFT + BUG + LISTENING
