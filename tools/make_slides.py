@@ -74,11 +74,16 @@ def read_book(build: Path, output: Path, config: Path) -> Book:
     return Book(build, output, given["title"], given["author"], address.rstrip("/") + "/")
 
 
-def caption_of(figure: Tag, most: int) -> str:
-    """A figure's number and caption, in whole sentences of about ``most`` letters."""
+def caption_of(book: Book, figure: Tag, most: int) -> str:
+    """A figure's number and caption, in whole sentences of about ``most`` letters; who took its
+    photographs is said where the book says it."""
     text = figure.select_one(".caption-text")
     number = figure.select_one(".caption-number")
     said = beginning(text, most) if text else ""
+    if credit := text.select_one("a[href*=photo_credits]") if text else None:
+        name = credit.get_text()
+        link = f'<a href="{book.address}book/{credit["href"]}">{name}</a>'
+        said = said.replace(name, link) if name in said else f"{said} {link}."
     return f"<strong>{number.get_text().strip()}</strong> {said}" if number and said else said
 
 
@@ -89,7 +94,7 @@ def sized(width: float, height: float) -> str:
 def pictures(book: Book, slide: Slide, heading: int, most: int) -> tuple[str, str, Any, Any]:
     """A figure's pictures as HTML, its caption, their size unscaled together, and their fit."""
     assert slide.figure is not None
-    image, caption = slide.figure.select_one("img"), caption_of(slide.figure, most)
+    image, caption = slide.figure.select_one("img"), caption_of(book, slide.figure, most)
     if image is None:
         raise ValueError(f"figure {slide.shows} of the built book has no picture")
     alt, letters = html.escape(str(image.get("alt", ""))), length(caption)

@@ -113,7 +113,7 @@ def exercises(section: Tag | None, deeper: list[str], link: str) -> Slide:
             rows += "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
     body = f'<table class="exercises"><tbody>{rows}</tbody></table>' if rows else ""
     if deeper:
-        body += f'<p class="deeper"><strong>Deeper,</strong> to read: {"; ".join(deeper)}.</p>'
+        body += f'<p class="deeper"><strong>Deeper,</strong> to read: {" · ".join(deeper)}</p>'
     return Slide("last", "Exercises, and more in the chapter", body + link)
 
 

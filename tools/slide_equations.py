@@ -10,7 +10,7 @@ from bs4 import Tag
 ROOM = 1184 - 2 * 16 - 84  # pixels: the slide's width without margins, padding and the number
 SIZES = {"large": 32, "middle": 27, "small": 23, "least": 20}  # pixels, as slides.css has them
 EM = 1.195  # of MathJax's font, in ems of the text around it (slides.css: 2.262ex)
-ERROR = 1.12  # the true width by the one that is read off, at most
+ERROR = 1.12  # the true width by the one that is read off, at most; of aligned lines it is 1
 LETTER, NARROW = 0.56, 0.33  # width of a sign; of punctuation and brackets
 SCRIPT = 0.71  # size of an exponent, an index, a label under a brace
 SPACES = {"1": 0.11, "2": 0.17, "3": 0.22, "4": 0.28, "5": 0.33}  # MathJax's attribute
@@ -25,8 +25,8 @@ def children(tag: Tag) -> list[Tag]:
 
 def rows(table: Tag) -> list[list[Tag]]:
     """The cells of a table, row by row."""
-    found = table.select("mjx-mtr, mjx-mlabeledtr")
-    found = [row for row in found if row.find_parent("mjx-mtable") is table]
+    lines = table.select("mjx-mtr, mjx-mlabeledtr")
+    found = [row for row in lines if row.find_parent("mjx-mtable") is table]
     return [[cell for cell in children(row) if cell.name == "mjx-mtd"] for row in found]
 
 
@@ -57,5 +57,7 @@ def width(tag: Tag) -> float:
 def size(equation: Tag) -> str:
     """The name of the largest size at which the equation fits; "" if it does at none."""
     drawn = equation.select_one("mjx-math")
-    wide = width(drawn) * EM * ERROR if drawn else 0.0
+    wide = width(drawn) * EM if drawn else 0.0
+    if not equation.select("mjx-mtable"):
+        wide *= ERROR
     return next((name for name, pixels in SIZES.items() if wide * pixels <= ROOM), "")

@@ -78,11 +78,12 @@ def beginning(paragraph: Tag, most: int) -> str:
     return " ".join(fill(said, most) or said[:1])
 
 
-def ending(paragraph: Tag, most: int) -> str:
-    """As many of a paragraph's last sentences as ``most`` letters hold; "" if not even one."""
+def ending(paragraph: Tag, most: int, shown: set[str]) -> str:
+    """As many of a paragraph's last sentences as ``most`` letters hold, back to one that is
+    ``shown`` already; "" if not even one."""
     kept: list[str] = []
     for sentence in reversed(told(paragraph)):
-        if length(" ".join([sentence, *kept])) > most:
+        if sentence in shown or length(" ".join([sentence, *kept])) > most:
             break
         kept.insert(0, sentence)
     return " ".join(kept)

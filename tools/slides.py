@@ -29,10 +29,12 @@ from slide_text import clean, ending, fill, inner, length, note, told
 FIGURES, EQUATIONS = 3, 2  # of a section, at most
 CODE, CELLS = 18, 2  # lines of a cell; cells of a section that has nothing else
 CAPTION, SENTENCE, BOX = 260, 230, 560  # letters at most
+TERSE = 42  # letters up to which a sentence only says where to look ("Read Fig. 4.2.")
 ROWS, ACROSS = 10, 92  # lines of a table, and letters in one
 LINE, LINES = 84, 15  # letters in a line of points, and lines on a slide
 ROOMY = 8  # lines of points up to which they are written larger
 POINTS = 5  # of a section that has only prose
+FIG = re.compile(r"Fig\. [\d.]*\d")
 
 
 @dataclass
@@ -163,15 +165,17 @@ def listed(items: list[str]) -> str:
     return f"<ul{kind}>" + "".join(f"<li>{item}</li>" for item in items) + "</ul>"
 
 
-def lead(block: Block | None) -> str:
-    """What a paragraph says last, as a paragraph; "" for another block."""
-    said = ending(block.tag, SENTENCE) if block and block.kind == "prose" else ""
+def lead(block: Block | None, shown: set[str]) -> str:
+    """What a paragraph says last, as a paragraph, but for what is ``shown`` already; "" for another
+    block."""
+    said = ending(block.tag, SENTENCE, shown) if block and block.kind == "prose" else ""
     return f"<p>{said}</p>" if said else ""
 
 
-def sequel(block: Block | None) -> str:
-    """What a paragraph says first, as a paragraph; "" for another block."""
+def sequel(block: Block | None, shown: set[str]) -> str:
+    """What a paragraph says first, as a paragraph; "" for another block. Adds to ``shown``."""
     said = fill(told(block.tag), SENTENCE) if block and block.kind == "prose" else []
+    shown.update(said)
     return f"<p>{' '.join(said)}</p>" if said else ""
 
 
@@ -180,9 +184,12 @@ def naming(section: list[Block], anchor: str) -> str:
     for block in section:
         link = block.tag.select_one(f'a[href="#{anchor}"]') if block.kind == "prose" else None
         if link is not None:
-            said = told(block.tag)
-            first = next((i for i, text in enumerate(said) if link.get_text() in text), len(said))
-            return " ".join(fill(said[first:], SENTENCE))
+            name, said = link.get_text(), told(block.tag)
+            first = next((i for i, text in enumerate(said) if name in text), len(said))
+            others = [i for i, text in enumerate(said) if set(FIG.findall(text)) - {name}]
+            end = next((i for i in others if i > first), len(said))
+            found = " ".join(fill(said[first:end], SENTENCE))
+            return found if length(found) >= TERSE else ""
     return ""
 
 
@@ -195,20 +202,23 @@ def equation(tag: Tag, size: str) -> str:
     return str(new)
 
 
-def show(block: Block, before: Block | None, after: Block | None, title: str) -> Slide:
-    """The slide of a piece of a section, between what stands before and after it."""
+def show(
+    block: Block, before: Block | None, after: Block | None, title: str, shown: set[str]
+) -> Slide:
+    """The slide of a piece of a section, between what stands before and after it; ``shown`` are
+    the sentences that the section's slides have already."""
     tag, kind = block.tag, block.kind
     anchor = str(tag.get("id") or "")
     if kind == "figure":
         return Slide(kind, title, figure=tag, shows=anchor)
     if kind == "equation":
-        body = lead(before) + equation(tag, slide_equations.size(tag)) + sequel(after)
+        body = lead(before, shown) + equation(tag, slide_equations.size(tag)) + sequel(after, shown)
         return Slide(kind, title, body, shows=anchor)
     if kind == "code":
         code = tag.find_parent(class_="highlight")
-        return Slide(kind, title, lead(before) + str(clean(code or tag)))
+        return Slide(kind, title, lead(before, shown) + str(clean(code or tag)))
     if kind == "table":
-        return Slide(kind, title, lead(before) + str(clean(tag)) + sequel(after))
+        return Slide(kind, title, lead(before, shown) + str(clean(tag)) + sequel(after, shown))
     name = tag.select_one(".admonition-title")
     texts = [inner(p) for p in tag.select("p:not(.admonition-title)")]
     body = f'<div class="box">{"".join(f"<p>{text}</p>" for text in texts)}</div>'
@@ -235,11 +245,13 @@ def section_slides(section: Tag) -> list[Slide]:
     slides: list[Slide] = []
     if all(block.kind == "box" for block in taken) and (said := points(found)):
         slides = [Slide("points", title, listed(items)) for items in split(said)]
-    placed = []
+    placed: list[tuple[Block, int]] = []
+    shown: set[str] = set()
     for i, block in enumerate(found):
         if any(block is one for one in taken):
-            around = [found[i - 1] if i else None, found[i + 1] if i + 1 < len(found) else None]
-            slides.append(slide := show(block, around[0], around[1], title))
+            before = found[i - 1] if i else None
+            after = found[i + 1] if i + 1 < len(found) else None
+            slides.append(slide := show(block, before, after, title, shown))
             if slide.figure is not None:
                 slide.said = naming(found, slide.shows)
         placed.append((block, len(slides) - 1))
