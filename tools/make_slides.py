@@ -57,7 +57,7 @@ class Book(NamedTuple):
     address: str  # where the built book stands, else its folder as seen from the decks
 
 
-def parts(toc: Path) -> list[Part]:
+def numbered(toc: Path) -> list[Part]:
     """The numbered parts that _toc.yml names."""
     given = yaml.safe_load(toc.read_text("utf-8"))
     return [
@@ -91,37 +91,53 @@ def sized(width: float, height: float) -> str:
     return f'style="width: {width:.0f}px; height: {height:.0f}px"'
 
 
-def pictures(book: Book, slide: Slide, heading: int, most: int) -> tuple[str, str, Any, Any]:
-    """A figure's pictures as HTML, its caption, their size unscaled together, and their fit."""
+class Drawn(NamedTuple):
+    """A figure's pictures, made to fit."""
+
+    shown: str  # HTML
+    caption: str  # HTML
+    size: tuple[int, int]  # of all pictures together, unscaled
+    fit: slide_figures.Fit
+
+
+def sliders(frames: Tag, heading: int, caption: str) -> Drawn:
+    """A figure with controls, which stay."""
+    image = frames.select("img")[0]
+    wide, high = int(str(image["width"])), int(str(image["height"]))
+    size = (wide, high + CONTROL * len(frames.select("label")) + 8)
+    fit = slide_figures.fit(size, heading, length(caption))
+    box = BeautifulSoup(str(frames), "html.parser")
+    for drawn in box.select("img"):
+        drawn["style"] = f"width: {wide * fit.scale:.0f}px; height: {high * fit.scale:.0f}px"
+    return Drawn(str(box), caption, size, fit)
+
+
+def pictures(book: Book, slide: Slide, heading: int, most: int) -> Drawn:
+    """A figure's pictures, written beside the deck, for a heading of so many letters and at most
+    so many of its caption; ValueError if it has no picture."""
     assert slide.figure is not None
     image, caption = slide.figure.select_one("img"), caption_of(book, slide.figure, most)
     if image is None:
         raise ValueError(f"figure {slide.shows} of the built book has no picture")
-    alt, letters = html.escape(str(image.get("alt", ""))), length(caption)
     if frames := slide.figure.select_one(".frames"):
-        wide, high = int(str(image["width"])), int(str(image["height"]))
-        size = (wide, high + CONTROL * len(frames.select("label")) + 8)
-        fit = slide_figures.fit(size, heading, letters)
-        box = BeautifulSoup(str(frames), "html.parser")
-        for drawn in box.select("img"):
-            drawn["style"] = f"width: {wide * fit.scale:.0f}px; height: {high * fit.scale:.0f}px"
-        return str(box), caption, size, fit
+        return sliders(frames, heading, caption)
+    alt, letters = html.escape(str(image.get("alt", ""))), length(caption)
     path = book.build / "book" / unquote(urlsplit(str(image["src"])).path)
     with Image.open(path) as opened:
         picture = slide_figures.on_white(opened)
     fold = slide.figure.find_parent(class_="cell")
     prompt = fold.select_one("summary") if isinstance(fold, Tag) else None
     diagram = prompt is not None and "diagram" in prompt.get_text()
-    drawn_apart, fit = slide_figures.arrange(picture, heading, letters, diagram)
+    parts, fit = slide_figures.arrange(picture, heading, letters, diagram)
     found = ""
-    for i, half in enumerate(drawn_apart):
-        name = f"assets/figures/{slide.shows}{f'-{i + 1}' if len(drawn_apart) > 1 else ''}.png"
+    for i, half in enumerate(parts):
+        name = f"assets/figures/{slide.shows}{f'-{i + 1}' if len(parts) > 1 else ''}.png"
         half.save(book.output / name, optimize=True)
         style = sized(half.width * fit.scale, half.height * fit.scale)
         found += f'<img src="{name}" alt="{alt if i == 0 else ""}" {style}>'
-    if len(drawn_apart) > 1:
+    if len(parts) > 1:
         caption += " <em>Here, above is left and below is right.</em>"
-    return found, caption, slide_figures.together(drawn_apart), fit
+    return Drawn(found, caption, slide_figures.together(parts), fit)
 
 
 def figure(book: Book, slide: Slide) -> tuple[str, str]:
@@ -236,7 +252,7 @@ def make(book: Book, toc: Path, sources: Path) -> dict[Path, int]:
     """Write a deck for each numbered part of _toc.yml; how many slides each has."""
     write_assets(book)
     made: dict[Path, int] = {}
-    for number, part in enumerate(parts(toc), 1):
+    for number, part in enumerate(numbered(toc), 1):
         chapters = [
             slide_chapters.read(book.build, sources, file, book.address) for file in part.files
         ]
