@@ -87,7 +87,8 @@ def make_set(source: Path, course: Path, seed: int) -> None:
     for folder in ("release", "colab"):
         if seen := list(told(course / folder, secrets(notebook))):
             raise ProblemSetError("a student would see\n" + "\n".join(seen))
-    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    quiet = ["--log-level=ERROR"]  # no advice about ports
+    NotebookClient(notebook, timeout=120, kernel_name="python3", extra_arguments=quiet).execute()
     nbformat.write(notebook, course / "instructor" / f"{name}.ipynb")
 
 
