@@ -32,8 +32,11 @@ SLUG = r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/(?!\.{0,2}(?:git)?/?$)[\w.-]{1,100}?"
 REMOTE = re.compile(
     rf"(?:(?:https?|ssh|git)://(?:[^@/\s]*@)?|[\w.-]+@)github\.com[:/](?P<slug>{SLUG})(?:\.git)?/?"
 )
-HOSTS = ("https://github.com/", "https://raw.githubusercontent.com/")
-HOSTS += ("https://colab.research.google.com/github/",)
+HOSTS = (
+    "https://github.com/",
+    "https://raw.githubusercontent.com/",
+    "https://colab.research.google.com/github/",
+)
 UNKNOWN = (
     "This copy of the book does not know where its repository is, so it has no button for Colab. "
     "<code>git remote add origin https://github.com/…</code>, and <code>make book</code> again."
