@@ -252,8 +252,8 @@ def add_foot(
     known = app.env.get_domain("py").objects  # type: ignore[attr-defined]
     links = []
     for name in filter(known.__contains__, public.used(Path(app.env.doc2path(page)))):
-        target = f"{app.builder.get_target_uri(known[name].docname)}#{known[name].node_id}"
-        target = relative_uri(app.builder.get_target_uri(page), target)
+        here, there = map(app.builder.get_target_uri, (page, known[name].docname))
+        target = f"{relative_uri(here, there)}#{known[name].node_id}"
         short = name.partition(".")[2]
         links.append(f'<a href="{html.escape(target)}"><code>{html.escape(short)}</code></a>')
     if links:
