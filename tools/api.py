@@ -33,6 +33,9 @@ from sphinx.util.osutil import relative_uri
 
 NOBODY = "/OWNER/"  # in the repository's address, as long as it has none
 LONGEST = 60  # characters of a constant's value, and of a call that stands on one line
+PARAMETERS = re.compile(r"<dl>\s*(<dd><em class=\"sig-param.*?)</dl>", re.DOTALL)
+PARAMETER = re.compile(r"<dd>(.*?)</dd>", re.DOTALL)
+LINE = r"<span>\1</span>"
 SETTINGS = {
     "add_module_names": False,
     "autodoc_default_options": {"show-inheritance": True, "undoc-members": True},
@@ -243,6 +246,17 @@ def resolve(
     return text if rest and home != public.PACKAGE else None
 
 
+def finish(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Parameters on lines of their own are no list of definitions without terms."""
+    if doctree is not None:
+        context["body"] = PARAMETERS.sub(
+            lambda match: f'<span class="parameters">{PARAMETER.sub(LINE, match[1])}</span>',
+            context["body"],
+        )
+
+
 def add_foot(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
@@ -271,5 +285,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-signature", signature)
     app.connect("autodoc-process-bases", bases)
     app.connect("missing-reference", resolve)
+    app.connect("html-page-context", finish)
     app.connect("html-page-context", add_foot)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
