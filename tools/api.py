@@ -66,11 +66,12 @@ def repository(config: Config) -> tuple[str, str]:
 
 
 def source(address: str, branch: str, domain: str, about: dict[str, str]) -> str | None:
-    """The address of the lines that define a name."""
+    """The address of the lines that define a class or function."""
     if not address or domain != "py" or about["module"] not in public.modules():
         return None
     module = public.module(about["module"])
-    if not (place := module.places.get(about["fullname"])):
+    place = module.places.get(about["fullname"])
+    if not place or place.value:
         return None
     path = module.path.relative_to(public.ROOT).as_posix()
     return f"{address}/blob/{branch}/{path}#L{place.first}-L{place.last}"
