@@ -25,7 +25,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 # The targets share one environment and one build folder: `make -j` runs them one after another.
 .NOTPARALLEL:
-.PHONY: help install book check-book pdf assignments test lint format serve clean set-repository benchmark spelling linkcheck times results
+.PHONY: help install book check-book pdf slides assignments test lint format serve clean set-repository benchmark spelling linkcheck times results
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -76,6 +76,9 @@ check-book: install ## open every page of the built book in Chromium, without a 
 
 pdf: install ## print the whole built book into _build/words-to-pictures.pdf
 	@$(BIN)/python tools/make_pdf.py _build/html _build/words-to-pictures.pdf
+
+slides: install ## a deck of slides for each part of the built book: _build/slides/part-1.html, …
+	@$(BIN)/python tools/make_slides.py _build/html _build/slides
 
 assignments: install ## problem sets for students, Colab and instructors (SEED=3: another variant; SETS=ps1: one of them; TO=folder)
 	@$(BIN)/python tools/make_assignments.py $(SETS) --seed $(SEED) --to "$(TO)"

@@ -24,6 +24,8 @@ A kettle boils. [](second.ipynb) has more.
 COLUMNS = " | ".join(f"steeped in cup {i}" for i in range(12))
 CHAPTER = r"""# Second thoughts
 
+## Tea is a matter of time
+
 Inline $\mathbb{E}_q[\log p(x \mid z)]$, and on its own:
 
 $$\mathcal{L} = \operatorname{KL}(q \,\|\, p) + \tfrac12 \lVert x \rVert^2$$ (eq-second)
@@ -40,6 +42,15 @@ $$\mathcal{L} = \operatorname{KL}(q \,\|\, p) + \tfrac12 \lVert x \rVert^2$$ (eq
 |---|RULES
 | green | COLUMNS |
 
+:::{admonition} Key idea
+:class: important
+Steep, then wait.
+:::
+
+## Check yourself
+
+**1.** What is steeped?
+
 <details class="answer" name="q"><summary>Tea</summary>
 
 Right: it was steeped.
@@ -49,10 +60,12 @@ Right: it was steeped.
 No: that was roasted.
 </details>
 
+## Exercises
+
 ```{exercise-start} How long?
 :label: ex-boil
 ```
-Boil it.
+★★ · 5 minutes. Boil it.
 ```{exercise-end}
 ```
 
@@ -62,6 +75,10 @@ Boil it.
 It takes four minutes.
 ```{solution-end}
 ```
+
+## Bars can be moved
+
+A slider moves the bars of {numref}`fig-bars`. It has four places.
 """.replace("RULES", "---|" * 12).replace("COLUMNS", COLUMNS)
 LONG = "cups = [" + ", ".join(f"'cup {i}'" for i in range(60)) + "]"  # one line of code
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import problem_sets
 import pytest
 from test_grading import needs_bubbles
 
@@ -58,3 +59,13 @@ def test_the_guide_s_commands_do_what_it_says(tmp_path: Path) -> None:
     ):
         assert (course / made).is_file(), made
     assert (tmp_path / "course" / "variant-1" / "submitted" / "bob" / "ps1" / "ps1.ipynb").is_file()
+
+
+def test_the_guide_knows_how_long_each_set_takes() -> None:
+    rows = re.findall(r"^\| (ps\d) \|.*\| (\d+) \|$", GUIDE.read_text("utf-8"), re.MULTILINE)
+    written = {}
+    for path in problem_sets.sources():
+        title = problem_sets.read(path).cells[0].source
+        minutes = re.findall(r"^\|.* (\d+) \| \d+ \|$", title, re.MULTILINE)
+        written[path.stem] = sum(map(int, minutes))
+    assert {name: int(minutes) for name, minutes in rows} == written
