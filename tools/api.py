@@ -272,7 +272,9 @@ def add_foot(
         short = name.partition(".")[2]
         links.append(f'<a href="{html.escape(target)}"><code>{html.escape(short)}</code></a>')
     if links:
-        context["body"] += f'<p class="provenance">From the library: {", ".join(links)}.</p>\n'
+        context["body"] += (
+            f'<p class="library provenance">From the library: {", ".join(links)}.</p>\n'
+        )
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
