@@ -114,12 +114,13 @@ def test_a_name_leads_to_its_source_its_chapters_and_its_kin(site: Path) -> None
     assert 'href="api/models.html#cvae_lib.models.garments.VAE"' in chapter
 
 
-@pytest.mark.parametrize("scheme", ["http", "file"])
-def test_the_pages_can_be_read_everywhere(scheme: str, site: Path, browser: "Browser") -> None:
+@pytest.mark.parametrize(("scheme", "name"), [("http", "ground"), ("file", "losses")])
+def test_the_pages_can_be_read_everywhere(
+    scheme: str, name: str, site: Path, browser: "Browser"
+) -> None:
     with check_book.served(site) as address:
         walk = check_book.Walk(browser, address if scheme == "http" else site.as_uri(), limit=10)
-        for page in PAGES:
-            walk.look(f"book/api/{page.stem}.html")
+        walk.look(f"book/api/{name}.html")
     assert walk.faults == []
 
 

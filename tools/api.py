@@ -90,12 +90,12 @@ def tell_constants(module: public.Module) -> None:
 
 
 def is_plain(value: str) -> bool:
-    """Whether a value can stand on a page: short, and the same on each machine."""
+    """Whether a value can stand on a page: short, the same on each machine, and no pattern."""
     try:
         ast.literal_eval(value)
     except (SyntaxError, ValueError):
         return False
-    return len(value) <= LONGEST
+    return len(value) <= LONGEST and "\\" not in value
 
 
 def chapters_with(app: Sphinx, module: public.Module) -> list[str]:
