@@ -35,16 +35,13 @@ TEA = """{"nbformat": 4, "nbformat_minor": 5, "metadata": {
 
 
 def write(folder: Path) -> None:
-    """A book of a chapter and the pages of the library, in a repository with an address."""
+    """A book of a chapter and the pages of the library."""
     small_book.write(folder)
     shutil.copytree(small_book.ROOT / "book" / "api", folder / "book" / "api")
     pages = [f"  - file: book/api/{page.stem}\n" for page in PAGES if page.stem != "library"]
     (folder / "_toc.yml").write_text(TOC + "".join(pages), encoding="utf-8")
-    config = folder / "_config.yml"
-    config.write_text(config.read_text("utf-8").replace("OWNER", "tea"), encoding="utf-8")
-    unfound = config.read_text("utf-8").replace(
-        "    found: tools", "    #"
-    )  # asks chapters for more
+    config = folder / "_config.yml"  # "found" asks chapters for more
+    unfound = config.read_text("utf-8").replace("    found: tools", "    #")
     config.write_text(unfound, encoding="utf-8")
     (folder / "book" / "01_tea.ipynb").write_text(TEA, encoding="utf-8")
 
@@ -54,7 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built pages."""
     small_book.need_packages()
     write(folder := tmp_path_factory.mktemp("library"))
-    done = small_book.build(folder)
+    done = small_book.build(folder, GITHUB_REPOSITORY="tea/words-to-pictures")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "_build" / "html"
 

@@ -31,7 +31,6 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 from sphinx.util.osutil import relative_uri
 
-NOBODY = "/OWNER/"  # in the repository's address, as long as it has none
 LONGEST = 60  # characters of a constant's value, and of a call that stands on one line
 PARAMETERS = re.compile(r"<dl>\s*(<dd><em class=\"sig-param.*?)</dl>", re.DOTALL)
 PARAMETER = re.compile(r"<dd>(.*?)</dd>", re.DOTALL)
@@ -55,26 +54,19 @@ def configure(app: Sphinx, config: Config) -> None:
     for name, value in SETTINGS.items():
         if name not in config._raw_config:
             config[name] = value
-    config["linkcode_resolve"] = functools.partial(source, *repository(config))
+    config["linkcode_resolve"] = functools.partial(source, config.repository_slug)
 
 
-def repository(config: Config) -> tuple[str, str]:
-    """Address and branch of the repository; "" for the address if it is not known."""
-    theme = config.html_theme_options
-    address = str(theme.get("repository_url", "")).rstrip("/")
-    return "" if NOBODY in address else address, theme.get("repository_branch", "main")
-
-
-def source(address: str, branch: str, domain: str, about: dict[str, str]) -> str | None:
-    """The address of the lines that define a class or function."""
-    if not address or domain != "py" or about["module"] not in public.modules():
+def source(repository: str, domain: str, about: dict[str, str]) -> str | None:
+    """The address of the lines that define a class or function; None if nobody knows it."""
+    if not repository or domain != "py" or about["module"] not in public.modules():
         return None
     module = public.module(about["module"])
     place = module.places.get(about["fullname"])
     if not place or place.value:
         return None
     path = module.path.relative_to(public.ROOT).as_posix()
-    return f"{address}/blob/{branch}/{path}#L{place.first}-L{place.last}"
+    return f"https://github.com/{repository}/blob/main/{path}#L{place.first}-L{place.last}"
 
 
 def tell_constants(module: public.Module) -> None:
