@@ -1,4 +1,4 @@
-"""What GitHub reads: workflows, forms for issues, updates."""
+"""What GitHub reads: workflows, forms, updates, the container of developers; and the Dockerfile."""
 
 from __future__ import annotations
 
@@ -156,3 +156,37 @@ def test_updates_come_once_a_month_in_one_pull_request_each() -> None:
     for update in updates.values():
         assert update["schedule"] == {"interval": "monthly"}
         assert [group["patterns"] for group in update["groups"].values()] == [["*"]]
+
+
+# --- containers ------------------------------------------------------------------------------
+
+
+def test_the_dockerfile_copies_what_is_there_and_the_container_stops_at_a_stage() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
+    for line in re.findall(r"^COPY --chown=reader:reader (.*)$", dockerfile, re.M):
+        assert all((ROOT / source).exists() for source in line.split()[:-1]), line
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text("utf-8"))
+    build = container["build"]
+    folder = ROOT / ".devcontainer"
+    assert (folder / build["dockerfile"]).resolve() == ROOT / "Dockerfile"
+    assert (folder / build["context"]).resolve() == ROOT
+    stages = re.findall(r"^FROM \S+ AS (\w+)$", dockerfile, re.M)
+    assert build["target"] in stages and stages[-1] == "book"
+
+
+def test_docker_ignores_what_git_ignores() -> None:
+    ignored = {}
+    for name in (".gitignore", ".dockerignore"):
+        lines = (ROOT / name).read_text("utf-8").splitlines()
+        ignored[name] = {
+            line.removeprefix("**/").rstrip("/") for line in lines if line[:1] not in "#"
+        }
+    assert ignored[".dockerignore"] - ignored[".gitignore"] == {".git"}
+    assert ignored[".gitignore"] <= ignored[".dockerignore"]
+
+
+def test_the_guide_grades_in_a_container_that_can_reach_nothing() -> None:
+    guide = (ROOT / "book" / "instructor" / "guide.md").read_text("utf-8")
+    (command,) = re.findall(r"^docker run .*?[^\\]\n", guide, re.M | re.DOTALL)
+    for limit in ("--network none", "--read-only", "--memory ", "--pids-limit ", "--cap-drop ALL"):
+        assert limit in command, limit
