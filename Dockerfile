@@ -35,5 +35,7 @@ COPY --chown=reader:reader LICENSE Makefile README.md pyproject.toml ./
 COPY --chown=reader:reader cvae_lib cvae_lib
 RUN PIP_EXTRA_INDEX_URL="$TORCH_INDEX" make install
 COPY --chown=reader:reader . .
+# a copied pyproject.toml can look newer than the environment that was made from it
+RUN touch .venv/.installed
 ENV PATH="/words-to-pictures/.venv/bin:$PATH"
 CMD ["make", "book"]
