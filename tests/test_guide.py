@@ -11,7 +11,7 @@ from pathlib import Path
 
 import problem_sets
 import pytest
-from test_grading import needs_bubbles
+from test_grading import needs_walls
 
 ROOT = Path(__file__).parent.parent
 GUIDE = ROOT / "book" / "instructor" / "guide.md"
@@ -31,7 +31,7 @@ def commands() -> str:
     return "set -e\n" + script.replace(clone, f"cd {ROOT}\n")
 
 
-@needs_bubbles
+@needs_walls
 @at_home
 def test_the_guide_s_commands_do_what_it_says(tmp_path: Path) -> None:
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""A class of twelve and one more: the ways in which submissions of problem set 1 come in."""
+"""A class of twelve and two more: the ways in which submissions of problem set 1 come in."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ SCORES = {
     "edited": AUTO - POINTS["rate"],
     "renamed": AUTO - POINTS["linear"],
     "chatty": AUTO,
+    "burglar": AUTO,
     "empty": 0,
     "picture": 0,
 }
@@ -60,6 +61,12 @@ def submissions(release: NotebookNode, source: NotebookNode) -> dict[str, Notebo
     deaf = "    import signal\n\n    signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + loop
     hum = "    import sys\n\n    print('hm', file=sys.stderr)\n"
     chat = "    for line in range(100_000):\n        print(line)\n"
+    loot = (
+        "    import glob\n\n"
+        "    course = bool(glob.glob('/tmp/**/gradebook.db', recursive=True))\n"
+        "    said = any(globals().get(name) for name in ('HIDDEN', 'SOLUTION'))\n"
+        "    print(f'the course: {course}, what it said: {said}')\n"
+    )
     first = "    constant ="
     begin = "    sigma ="
     return {
@@ -74,6 +81,7 @@ def submissions(release: NotebookNode, source: NotebookNode) -> dict[str, Notebo
         "edited": edited,
         "renamed": change(perfect, "linear", "def posterior(", "def true_posterior("),
         "chatty": change(perfect, "draw", begin, chat + begin),
+        "burglar": change(perfect, "draw", begin, loot + begin),
         "empty": b"",
         "picture": b"\x89PNG\r\n\x1a\n" + bytes(range(256)),
     }

@@ -1,6 +1,7 @@
 """How nbgrader grades this course: `make assignments` puts this file into the course's folder.
 
-It differs from nbgrader's defaults in four things. A submission that runs without end, or whose
+It differs from nbgrader's defaults in five things. A submission runs in a sandbox of its own, which
+has no network and sees neither the course nor the home folder. One that runs without end, or whose
 process dies, loses the cell that did it and is graded on. Cells that a student deleted come back.
 What a submission writes to stderr (a warning, a progress bar) costs no points. Feedback shows what
 a hidden test says, and not the test.
@@ -8,11 +9,17 @@ a hidden test says, and not the test.
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
+import shutil
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbconvert.preprocessors import ClearMetadataPreprocessor, CSSHTMLHeaderPreprocessor
 from nbgrader import preprocessors
@@ -20,6 +27,61 @@ from traitlets.config import get_config
 
 COURSE = Path(__file__).parent
 SECONDS = 30  # for one cell; a solved set takes at most fifteen in all
+MEMORY = 16 << 30  # bytes of addresses; PyTorch alone asks for several GB, and uses few of them
+PROCESSES = 1024  # with threads
+FILE = 1 << 30  # bytes
+
+
+def walls(folder: Path) -> list[str]:
+    """What to put before a command so that it runs in a sandbox (bubblewrap's, on Linux).
+
+    It can read the system, this Python and the library, and write into an empty /tmp and into
+    ``folder``. There is no network. Memory, processes and sizes of files are limited.
+    """
+    spec = importlib.util.find_spec("cvae_lib")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("cvae_lib is not installed: make install")
+    library = Path(spec.origin).parent
+    hidden = {"/tmp", str(Path.home()), str(COURSE), str(library.parent)}
+    readable = [sys.base_prefix, sys.prefix, str(library)]
+    inside = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"}
+    return [
+        *("prlimit", f"--as={MEMORY}", f"--nproc={PROCESSES}", f"--fsize={FILE}"),
+        *("bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"),
+        *(part for path in sorted(hidden) for part in ("--tmpfs", path)),
+        *(part for path in readable for part in ("--ro-bind", path, path)),
+        *("--bind", str(folder), str(folder), "--chdir", "/tmp", "--clearenv"),
+        *(part for name, value in inside.items() for part in ("--setenv", name, value)),
+        *("--unshare-all", "--die-with-parent", "--new-session"),
+    ]
+
+
+class Walled(AsyncKernelManager):
+    """Starts the process of a submission in a sandbox, and talks to it through files there."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="wtp-"))
+        place = str(self.folder / "kernel.json")
+        super().__init__(**{**settings, "transport": "ipc", "connection_file": place})
+
+    def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+        command = super().format_kernel_cmd(extra_arguments)
+        if os.environ.get("TRUST_SUBMISSIONS") == "yes":
+            return command
+        if shutil.which("bwrap") is None:
+            raise RuntimeError(
+                "submissions run in a sandbox, which needs bubblewrap (Debian, Ubuntu: apt-get "
+                "install bubblewrap); TRUST_SUBMISSIONS=yes runs them without"
+            )
+        mute = ["sh", "-c", 'exec "$@" >/dev/null 2>&1', "sh"]  # what a notebook prints is messages
+        return [*walls(self.folder), *mute, *command]
+
+    async def _async_cleanup_resources(self, restart: bool = False) -> None:
+        await super()._async_cleanup_resources(restart)
+        if not restart:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    cleanup_resources = _async_cleanup_resources
 
 
 class Survive(preprocessors.Execute):
@@ -66,12 +128,17 @@ class RestoreCells(preprocessors.NbGraderPreprocessor):
         return nb, resources
 
 
-class DropStderr(preprocessors.NbGraderPreprocessor):
-    """Removes what was written to stderr: nbgrader would give the cell no points for it."""
+class PlainOutputs(preprocessors.NbGraderPreprocessor):
+    """Keeps text and pictures. What was written to stderr goes: nbgrader would give the cell no
+    points for it. HTML and scripts go: they would run in the browser of whoever grades."""
 
     def preprocess_cell(self, cell: Any, resources: Any, index: int) -> tuple[Any, Any]:
         if cell.cell_type == "code":
             cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
+            for out in cell.outputs:
+                if "data" in out:
+                    kept = out.data.keys() & {"text/plain", "image/png"}
+                    out.data = {kind: out.data[kind] for kind in sorted(kept)}
         return cell, resources
 
 
@@ -92,6 +159,7 @@ c.CourseDirectory.course_id = "words-to-pictures"
 c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE\nraise NotImplementedError()"}
 c.ClearSolutions.text_stub = "YOUR ANSWER HERE"
 c.Survive.timeout = SECONDS
+c.Survive.kernel_manager_class = Walled
 c.Survive.interrupt_on_timeout = False  # a new process instead: a loop may be deaf
 c.LimitOutput.max_lines = 200
 c.Autograde.sanitize_preprocessors = [
@@ -104,7 +172,7 @@ c.Autograde.sanitize_preprocessors = [
 ]
 c.Autograde.autograde_preprocessors = [
     Survive,
-    DropStderr,
+    PlainOutputs,
     preprocessors.IgnorePattern,
     ClearMetadataPreprocessor,
     preprocessors.LimitOutput,
@@ -112,6 +180,7 @@ c.Autograde.autograde_preprocessors = [
     preprocessors.AssignLatePenalties,
     preprocessors.CheckCellMetadata,
 ]
+c.HTMLExporter.sanitize_html = True  # of what students wrote, in feedback and formgrader
 c.GenerateFeedback.preprocessors = [
     preprocessors.GetGrades,
     HideTests,
