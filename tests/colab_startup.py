@@ -1,11 +1,16 @@
-"""What Colab's kernels do before the first cell: ``google.colab`` is imported, and ``%pip`` calls
-the pip on the PATH; what it replaced after its import asks for a restart."""
+"""What Colab's kernels do before the first cell: ``google.colab`` is imported, with what it needs,
+and ``%pip`` calls the pip on the PATH; what it replaced after its import asks for a restart."""
 
 import sys
 from importlib.metadata import distributions, packages_distributions
 
 import google.colab
+import matplotlib
+import numpy
+import pandas
 from IPython import get_ipython
+
+IMPORTED = (google.colab, matplotlib, numpy, pandas)
 
 
 def versions() -> dict[str, str]:
@@ -28,5 +33,4 @@ def pip(line: str) -> None:
         print("Restart the session: replaced after their import were", *sorted(stale))
 
 
-assert "google.colab" in sys.modules, google.colab
 get_ipython().register_magic_function(pip, "line", "pip")
