@@ -138,6 +138,8 @@ class Machine:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         return {
             **kept,
+            "OMP_NUM_THREADS": "1",
+            "OMP_WAIT_POLICY": "PASSIVE",
             "PATH": f"{self.python.parent}:{kept['PATH']}",
             "IPYTHONDIR": str(self.home / "ipython"),
             "XDG_CACHE_HOME": str(self.home / "cache"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlparse
@@ -25,6 +26,7 @@ SETS = sorted((ROOT / "book" / "instructor" / "assignments").glob("ps*.ipynb"))
 INSTALL_SECONDS = 60
 WHEEL_MIB = 60
 IMPORT_SECONDS = 2
+JOBS = 2  # notebooks at a time, with one thread each
 
 pytestmark = pytest.mark.colab
 
@@ -105,13 +107,36 @@ def test_the_machine_is_like_colab(installed: Installed) -> None:
         pytest.skip(f"Colab has Python {colab.COLABS_PYTHON}, this {version}; newer here: {newest}")
 
 
+def run(machine: colab.Machine, path: Path) -> NotebookNode:
+    """A chapter, or a student's version of a problem set, as it came to its end."""
+    if path in CHAPTERS:
+        machine.run(notebook := read(path), path.stem)
+        return notebook
+    from problem_sets import render, strip
+
+    machine.run(notebook := strip(render(path)), path.stem, allow_errors=True)
+    return notebook
+
+
+@pytest.fixture(scope="module")
+def runs(
+    installed: Installed, request: pytest.FixtureRequest
+) -> Iterator[dict[Path, Future[NotebookNode]]]:
+    """All notebooks that this session's tests ask for, ``JOBS`` of them at a time."""
+    tests = [item for item in request.session.items if item.path == request.path]
+    asked = [item.callspec.params["path"] for item in tests if hasattr(item, "callspec")]
+    pool = ThreadPoolExecutor(JOBS)
+    yield {path: pool.submit(run, installed.machine, path) for path in asked}
+    pool.shutdown(cancel_futures=True)
+
+
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-def test_a_chapter_runs_without_the_repository_beside_it(installed: Installed, path: Path) -> None:
-    notebook = read(path)
-    installed.machine.run(notebook, path.stem)
+def test_a_chapter_runs_without_the_repository_beside_it(
+    runs: dict[Path, Future[NotebookNode]], path: Path
+) -> None:
     warned = {
         cell.id: out.text
-        for cell in notebook.cells
+        for cell in runs[path].result().cells
         for out in cell.get("outputs", [])
         if out.get("name") == "stderr"
     }
@@ -119,16 +144,14 @@ def test_a_chapter_runs_without_the_repository_beside_it(installed: Installed, p
 
 
 @pytest.mark.parametrize("path", SETS, ids=lambda path: path.stem)
-def test_a_student_gets_to_work(installed: Installed, path: Path) -> None:
+def test_a_student_gets_to_work(runs: dict[Path, Future[NotebookNode]], path: Path) -> None:
     """In a set without answers only these and their tests may fail; the setup stands."""
     pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[instructor]'")
-    from problem_sets import graded, render, strip
+    from problem_sets import graded
 
-    notebook = strip(render(path))
-    installed.machine.run(notebook, path.stem, allow_errors=True)
     failed = [
         cell
-        for cell in notebook.cells
+        for cell in runs[path].result().cells
         if any(out.output_type == "error" for out in cell.get("outputs", []))
     ]
     assert failed, "tests pass without an answer"
