@@ -16,6 +16,11 @@ STAMP := $(VENV)/.installed
 NOTEBOOKS = $(sort $(wildcard book/*.ipynb))
 SOURCES := cvae_lib tests tools benchmarks book
 EXTRAS := book,dev,instructor
+# The library's tests know the library, and nothing of what builds and checks the book around it.
+AROUND := $(basename $(notdir $(wildcard tools/*.py))) small_book test_grading
+EMPTY :=
+LIBRARY_TESTS = $(shell grep -LwE '^ *(import|from) ($(subst $(EMPTY) $(EMPTY),|,$(AROUND)))' \
+  $$(grep -lwE '^ *(import|from) cvae_lib' tests/test_*.py))
 # What chapters read of the environment, and the list of all else that their outputs stand on.
 CHOICES := CVAE_SCALE CVAE_COCO_ROOT CVAE_CLIP_WEIGHTS CVAE_INCEPTION_WEIGHTS
 GROUND := _build/ground.txt
@@ -25,7 +30,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 # The targets share one environment and one build folder: `make -j` runs them one after another.
 .NOTPARALLEL:
-.PHONY: help install book check-book pdf slides assignments test lint format serve clean set-repository benchmark spelling linkcheck times results
+.PHONY: help install book check-book pdf slides assignments test test-library lint format serve clean set-repository benchmark spelling linkcheck times results
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -86,6 +91,9 @@ assignments: install ## problem sets for students, Colab and instructors (SEED=3
 test: install lint ## lint, unit tests with coverage, then every chapter at smoke scale
 	@CVAE_SCALE=smoke OMP_NUM_THREADS=1 $(BIN)/pytest tests -n $(JOBS) --dist loadfile --cov=cvae_lib --cov-report=term --cov-fail-under=90
 	@CVAE_SCALE=smoke OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 120 $(NOTEBOOKS)
+
+test-library: install ## the library's tests alone: no browser, no chapter
+	@CVAE_SCALE=smoke OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile $(LIBRARY_TESTS)
 
 lint: install spelling ## check style, types and spelling, change nothing
 	@$(BIN)/ruff check --quiet $(SOURCES)

@@ -13,7 +13,7 @@ PATIENCE = timedelta(hours=1)  # with a process that validates or writes
 
 
 class Processes:
-    """This process among those that `accelerate launch` or torchrun started.
+    """This process among those that ``accelerate launch`` or torchrun started.
 
     Each has the whole model, takes its share of every batch, and draws its own noise. Process 0,
     the main one, validates, writes and shows. Alone, nothing here changes anything or costs time.

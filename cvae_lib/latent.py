@@ -40,6 +40,9 @@ def interpolate(start: Tensor, end: Tensor, steps: int, spherical: bool = False)
     ``spherical`` turns by equal angles, the length changing evenly, where a straight line would
     pass closer to the origin than both ends do (Shoemake 1985, White 2016); a ValueError between
     opposite codes.
+
+    >>> interpolate(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.0]), steps=3)[1]
+    tensor([0.5000, 0.5000])
     """
     steps = whole_number("steps", steps, at_least=2)
     same_shape(start, end, ("start", "end"))
@@ -57,7 +60,7 @@ def interpolate(start: Tensor, end: Tensor, steps: int, spherical: bool = False)
 
 
 def fit_prior(model: VAE, data: ImageSet, width: float = 1.0, seed: int = 0) -> None:
-    """Fit a `mixture` of the model's `prior_components` to each class; `sample` uses them.
+    """Fit a `mixture` of the model's ``prior_components`` to each class, for `BaseVAE.sample`.
 
     An unconditional model gets one for all images. ``width`` scales the standard deviations, above
     0; below 1 leaves out the tails (chapter 08). ``seed`` is of the mixtures. Source: Ghosh et al.
@@ -77,7 +80,7 @@ def fit_prior(model: VAE, data: ImageSet, width: float = 1.0, seed: int = 0) -> 
 def fit_text_prior(
     model: TextConditionalVAE, data: CaptionedSet, width: float = 1.0, seed: int = 0
 ) -> None:
-    """Fit z ~ N(A·text + b, Σ) to the posteriors of captioned images; `sample` uses it.
+    """Fit z ~ N(A·text + b, Σ) to the posteriors of captioned images, for `BaseVAE.sample`.
 
     A and b are the ridge regression of the μ on the text vectors, with one caption of each image
     drawn at random; Σ is the covariance of what is left plus the mean of the σ². ``width`` scales
@@ -105,7 +108,7 @@ def fit_text_prior(
 def fit_layout(
     model: TextConditionalVAE, data: CaptionedSet, encoder: TextEncoder, config: TrainConfig
 ) -> dict[str, Any]:
-    """Train the layout of a model that reads words, on captions of scenes; `sample` then uses it.
+    """Train the layout of a model that reads words, on captions of scenes, for its ``sample``.
 
     ``encoder`` reads the words; of the ``config`` count epochs, batch_size, seed and what is of the
     step size. Returns each epoch's mean "nll" of a text, in nats, how many "texts" and "seconds".

@@ -33,7 +33,10 @@ def bernoulli_nll(x: Tensor, logits: Tensor) -> Tensor:
 
 
 def gaussian_nll(x: Tensor, mean: Tensor, logvar: Tensor | float = UNIT_WEIGHT_LOGVAR) -> Tensor:
-    """−log N(x; mean, exp(logvar)): (B, …) → (B,) nats; ``logvar`` broadcasts to (B, …)."""
+    """−log N(x; mean, exp(logvar)): (B, …) → (B,) nats.
+
+    ``logvar`` broadcasts to (B, …), else a ValueError.
+    """
     same_shape(x, mean, ("x", "mean"))
     x, mean = _single(x), _single(mean)
     logvar = torch.as_tensor(logvar, dtype=x.dtype)
@@ -64,6 +67,9 @@ def gaussian_kl(
 
     The prior is N(0, I) or another Gaussian, of ``prior_mu`` and ``prior_logvar``. Source: Kingma &
     Welling 2014, appendix B.
+
+    >>> gaussian_kl(torch.tensor([[1.0, 2.0]]), torch.zeros(1, 2))
+    tensor([2.5000])
     """
     same_shape(mu, logvar, ("mu", "logvar"))
     distance, narrower = _single(mu) - prior_mu, _single(logvar) - prior_logvar
@@ -87,7 +93,7 @@ def reparameterize(mu: Tensor, logvar: Tensor, generator: Generator | None = Non
 
 
 def binarise(x: Tensor, generator: Generator | None = None) -> Tensor:
-    """Draw each pixel as 0 or 1 with probability ``x``: one draw of dynamic binarisation."""
+    """Draw each pixel as 0 or 1 with probability ``x``, of any shape: dynamic binarisation."""
     return torch.bernoulli(check_images(x, (), "x").clamp(0, 1), generator=generator)
 
 
@@ -124,7 +130,10 @@ def log_weights(
     samples: int = 50,
     generator: Generator | None = None,
 ) -> Tensor:
-    """log p(x, z_k) − log q(z_k | x) for draws z_1 … z_K from q: (K, B) nats."""
+    """log p(x, z_k) − log q(z_k | x) for draws z_1 … z_K from q: (K, B) nats.
+
+    The arguments are those of `elbo`; ValueError for fewer than one of ``samples``.
+    """
     samples = whole_number("samples", samples, at_least=1)
     if model.likelihood == "binarised":
         x = binarise(x, generator)

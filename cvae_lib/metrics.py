@@ -20,7 +20,11 @@ def sse(x: Tensor, y: Tensor) -> Tensor:
 
 
 def psnr(x: Tensor, y: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB for a peak of 1: (B, C, H, W) → (B,); ∞ if equal."""
+    """Peak signal-to-noise ratio in dB for a peak of 1: (B, C, H, W) → (B,); ∞ if equal.
+
+    >>> psnr(torch.zeros(1, 1, 28, 28), torch.full((1, 1, 28, 28), 0.1))
+    tensor([20.])
+    """
     x, y = _pair(x, y)
     return -10 * torch.log10((x - y).square().flatten(1).mean(1))
 
@@ -29,7 +33,7 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     """Structural similarity of each image pair: (B, C, H, W) in [0, 1] → (B,) in [−1, 1].
 
     A mean over the channels and places of a Gaussian window (11 × 11 pixels, σ = 1.5) that lies
-    wholly inside. Source: Wang et al. 2004, eq. 13, by scikit-image.
+    wholly inside; ValueError for smaller images. Source: Wang et al. 2004, eq. 13, by scikit-image.
     """
     from skimage.metrics import structural_similarity
 
@@ -47,6 +51,7 @@ def frechet_distance(features_a: Tensor, features_b: Tensor) -> float:
 
     ‖μ_a − μ_b‖² + tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½), in float64 (Heusel et al. 2017, eq. 6). It is
     biased upwards for few samples: compare only values taken with the same N and M.
+    ValueError for fewer than two of either.
     """
     a, b = torch.as_tensor(features_a).double(), torch.as_tensor(features_b).double()
     for name, features in {"features_a": a, "features_b": b}.items():

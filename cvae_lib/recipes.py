@@ -63,6 +63,7 @@ class Kind(NamedTuple):
 
 
 def garments(split: str, count: int | None = None) -> ImageSet:
+    """The first ``count`` garments of a split, all if None; errors are those of `fashion_mnist`."""
     return fashion_mnist(split).first(count)
 
 

@@ -58,6 +58,7 @@ class Terms(nn.Module):
         self.model, self.objective = model, objective
 
     def forward(self, *arguments: Any) -> Any:
+        """The objective's terms of the model for these arguments, by name: (B,) each."""
         return self.objective(self.model, *arguments)
 
 

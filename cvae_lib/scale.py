@@ -37,7 +37,10 @@ SCALES = {
 
 
 def choose_scale() -> Scale:
-    """The scale that ``$CVAE_SCALE`` names; without it "gpu" on a GPU and "cpu" elsewhere."""
+    """The scale that ``$CVAE_SCALE`` names; without it "gpu" on a GPU and "cpu" elsewhere.
+
+    ValueError if it names none.
+    """
     name = os.environ.get("CVAE_SCALE") or ("gpu" if torch.cuda.is_available() else "cpu")
     if name not in SCALES:
         raise ValueError(f"CVAE_SCALE is {name!r}: choose one of {', '.join(SCALES)}")

@@ -94,6 +94,9 @@ def garments_from_text(text: str) -> list[Garment]:
 
     Raises ValueError for a text without a garment, one over `MAX_TEXT` characters, and a number
     of garments that is not a whole one from 1 to `grammar.MAX_COUNT`.
+
+    >>> garments_from_text("two dark red hoodies")
+    [Garment(label=2, count=2, adjectives=('dark',), ignored=('red',))]
     """
     if not isinstance(text, str):
         raise TypeError(f"text is {type(text).__name__} {text!r:.60}; want a str")
@@ -117,7 +120,11 @@ def garments_from_text(text: str) -> list[Garment]:
 
 
 def labels_from_text(text: str) -> list[int]:
-    """The labels (0..9) of the `garments_from_text`: "two hoodies and a bag" -> [2, 8]."""
+    """The labels (0..9) of the `garments_from_text`: those of `FASHION_CLASSES`.
+
+    >>> labels_from_text("two hoodies and a bag")
+    [2, 8]
+    """
     return [garment.label for garment in garments_from_text(text)]
 
 
@@ -159,6 +166,9 @@ def unknown_words(text: str, known: Collection[str]) -> list[str]:
     """The words of a text that are not in ``known`` (lower case, no accents), each once, in order.
 
     Words are those that `HashingTextEncoder` counts. Inflections differ: "circles" and "circle".
+
+    >>> unknown_words("A red circle and two red kettles", {"a", "and", "red", "circle"})
+    ['two', 'kettles']
     """
     folded = unicodedata.normalize("NFKD", text.lower())
     plain = "".join(char for char in folded if not unicodedata.combining(char))
@@ -171,6 +181,9 @@ def split_sentences(text: str) -> list[str]:
     They are those of the library sentencex, which knows decimals, initials, common abbreviations
     and the stops of other scripts, but not the numbers of a list ("1. A dog." is two). An empty
     line ends a sentence too. Each holds a letter or digit, if the text does; blank text has none.
+
+    >>> split_sentences("Dr. Lee has a dog. It is 1.5 m tall.")
+    ['Dr. Lee has a dog.', 'It is 1.5 m tall.']
     """
     from sentencex import get_sentence_boundaries  # for texts alone: garments' words need none
 

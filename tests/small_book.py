@@ -143,6 +143,7 @@ def write(folder: Path, tag: str = "remove-output", more: str = "") -> None:
     toc = "format: jb-book\nroot: book/index\nchapters: [{file: book/second}]\n"
     shutil.copytree(ROOT / "book" / "_static", folder / "book" / "_static", dirs_exist_ok=True)
     shutil.copytree(ROOT / "tools", folder / "tools", dirs_exist_ok=True)
+    shutil.copy(ROOT / "pyproject.toml", folder)
     pages = {"index.md": PREFACE + more, "second.ipynb": chapter(tag), "references.bib": ""}
     for name, text in {"../_config.yml": config, "../_toc.yml": toc, **pages}.items():
         (folder / "book" / name).write_text(text, encoding="utf-8")

@@ -16,6 +16,7 @@ import pytest
 
 pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[instructor]'")
 
+import address
 import make_assignments
 import twelve
 from collect import CollectError, Handed, collect, latest, parse, read_downloads, student_of
@@ -227,6 +228,19 @@ def test_another_file_is_refused() -> None:
         fill("name,mark\nada,1\n", GRADES)
     with pytest.raises(ExportError, match="`nbgrader autograde` writes it"):
         read_grades(Path("nowhere"))
+
+
+def test_the_button_opens_the_fork_s_notebook(
+    release: NotebookNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = "https://colab.research.google.com/github/ada/fork/blob/assignments/ps1.ipynb"
+    for slug, there in (("ada/fork", True), (None, False)):
+        monkeypatch.setattr(address, "found", lambda slug=slug: slug)
+        notebook = make_assignments.for_colab(nbformat.from_dict(release), "ps1")
+        assert (page in notebook.cells[0].source) is there
+        assert "File → Download" in notebook.cells[0].source
+        written = make_assignments.addressed(render(SOURCES / "ps1.ipynb")).cells
+        assert any("github.com/ada/fork" in cell.source for cell in written) is there
 
 
 def sandboxed(course: Path, *command: str) -> subprocess.CompletedProcess[str]:

@@ -178,6 +178,14 @@ def test_every_citation_is_in_the_bibliography_and_can_be_looked_up() -> None:
             assert re.search(r"^\s*(doi|eprint|url)\s*=", entry, re.M), key
 
 
+def test_the_version_has_its_section_in_the_changelog() -> None:
+    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text("utf-8"), re.M)
+    changes = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    sections = re.findall(r"^## \[(.+)\] - (?:unreleased|\d{4}-\d\d-\d\d)$", changes, re.M)
+    assert version and sections[0] == version[1]
+    assert len(sections) == len(re.findall(r"^## ", changes, re.M)), "a section without a date"
+
+
 # --- make ------------------------------------------------------------------------------------
 
 

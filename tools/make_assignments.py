@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import address
 import nbformat
 from check_secrets import told
 from nbclient import NotebookClient
@@ -35,29 +35,25 @@ CONFIG = Path(__file__).with_name("nbgrader_config.py")
 BRANCH = "assignments"  # of the repository that students open in Colab
 
 
-def repository() -> str:
-    """The address that pyproject.toml names, without https://github.com/."""
-    text = (HOUSE / "pyproject.toml").read_text("utf-8")
-    found = re.search(r'Repository = "https://github\.com/([\w.-]+/[\w.-]+)"', text)
-    if found is None:
-        raise ProblemSetError("pyproject.toml names no Repository on GitHub")
-    return found[1]
+def addressed(notebook: NotebookNode) -> NotebookNode:
+    """The notebook with the address of this checkout's repository in place of the sources'."""
+    if slug := address.found():
+        for cell in notebook.cells:
+            cell.source = address.rewrite(cell.source, slug)
+    return notebook
 
 
-def for_colab(notebook: NotebookNode, name: str, owner_and_name: str) -> NotebookNode:
-    """The student's version with a button that opens it in Colab."""
-    address = (
-        f"https://colab.research.google.com/github/{owner_and_name}/blob/{BRANCH}/{name}.ipynb"
-    )
+def for_colab(notebook: NotebookNode, name: str) -> NotebookNode:
+    """The student's version with a button that opens it in Colab, where the repository is known."""
     badge = "https://colab.research.google.com/assets/colab-badge.svg"
-    button = nbformat.v4.new_markdown_cell(
-        f"[![Open in Colab]({badge})]({address})\n\n"
+    page = f"https://colab.research.google.com/github/{address.found()}/blob/{BRANCH}/{name}.ipynb"
+    button = f"[![Open in Colab]({badge})]({page})\n\n" if address.found() else ""
+    text = (
         "Save a copy of your own (*File → Save a copy in Drive*), and run the first cell: it "
         "installs the library. To hand in: *File → Download → Download .ipynb*, and give the file "
-        f"the name `{name}.ipynb` again.",
-        id="open-in-colab",
+        f"the name `{name}.ipynb` again."
     )
-    notebook.cells.insert(0, button)
+    notebook.cells.insert(0, nbformat.v4.new_markdown_cell(button + text, id="open-in-colab"))
     return notebook
 
 
@@ -74,7 +70,7 @@ def release(course: Path, name: str) -> None:
 
 def make_set(source: Path, course: Path, seed: int) -> None:
     """All versions of one set; ProblemSetError if it is not proven or tells a secret."""
-    notebook = render(source, seed)
+    notebook = addressed(render(source, seed))
     if faults := unproven(notebook):
         raise ProblemSetError("\n".join(faults))
     name = source.stem
@@ -83,11 +79,12 @@ def make_set(source: Path, course: Path, seed: int) -> None:
     nbformat.write(notebook, course / "source" / name / f"{name}.ipynb")
     release(course, name)
     handed_out = nbformat.read(course / "release" / name / f"{name}.ipynb", as_version=4)
-    nbformat.write(for_colab(handed_out, name, repository()), course / "colab" / f"{name}.ipynb")
+    nbformat.write(for_colab(handed_out, name), course / "colab" / f"{name}.ipynb")
     for folder in ("release", "colab"):
         if seen := list(told(course / folder, secrets(notebook))):
             raise ProblemSetError("a student would see\n" + "\n".join(seen))
-    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    quiet = ["--log-level=ERROR"]  # no advice about ports
+    NotebookClient(notebook, timeout=120, kernel_name="python3", extra_arguments=quiet).execute()
     nbformat.write(notebook, course / "instructor" / f"{name}.ipynb")
 
 

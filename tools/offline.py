@@ -39,6 +39,8 @@ PICTURE = re.compile(
 )
 # Where the text of a button or a fold says more than its label, the text is its name.
 LABEL = re.compile(r'(<button class="btn search-button-field [^>]*?|<summary) aria-label="[\w ]+"')
+# The menu's folds have an icon and no name.
+FOLD = ('<summary><span class="toctree', '<summary aria-label="Pages below"><span class="toctree')
 # The entries of docutils' list are no items of a list.
 LIST = re.compile(r'(?<=<div )role="list" (?=class="citation-list")')
 # A browser lets no page from the disk read another, so that results have no excerpts there.
@@ -123,7 +125,7 @@ def settle(page: Path, text: str) -> str:
 
     for gone in (PRELOAD, icons.SCRIPT, CONTENTS, LIST):
         text = gone.sub("", text)
-    text = LABEL.sub(r"\1", text)
+    text = LABEL.sub(r"\1", text).replace(*FOLD)
     return PICTURE.sub(sized, text)
 
 

@@ -249,10 +249,10 @@ def earned(notebook: NotebookNode, shows: bool = True) -> Earned:
         here.close()
 
 
-def unproven(notebook: NotebookNode) -> list[str]:
+def unproven(notebook: NotebookNode, shows: bool = False) -> list[str]:
     """What is wrong with a set: points that its solution does not earn or its stubs do."""
     name = notebook.metadata["words_to_pictures"]["set"]
-    solved, blank = earned(notebook), earned(strip(notebook, hidden=False))
+    solved, blank = (earned(each, shows) for each in (notebook, strip(notebook, hidden=False)))
     faults = [
         f"{name}: the solution does not earn {test}: {solved.said.get(test, '')}"
         for test, points in max_points(notebook).items()

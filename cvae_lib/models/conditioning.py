@@ -68,7 +68,7 @@ class Concat(Unconditional):
 class Add(Unconditional):
     """A vector of the condition is added to the features, and another one to z.
 
-    ``std`` is of the layers' initial weights; None leaves them as `embed` makes them.
+    ``std`` is of the layers' initial weights; None leaves them as ``embed`` makes them.
     """
 
     def __init__(self, embed: Embed, sizes: Sizes, std: float | None = None) -> None:

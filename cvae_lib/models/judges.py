@@ -175,7 +175,7 @@ def scene_judge_objective(
 
 
 def convolution(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:
-    """3×3 convolution, BatchNorm, ReLU."""
+    """3×3 convolution, BatchNorm, ReLU: (B, C_in, S, S) → (B, C_out, S/stride, S/stride)."""
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False),
         nn.BatchNorm2d(channels_out),

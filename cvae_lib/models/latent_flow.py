@@ -95,6 +95,7 @@ class Block(nn.Module):
         )
 
     def forward(self, h: Tensor, time: Tensor, reading: Reading) -> Tensor:
+        """Cells (B, N, C), the time (B, C) as a vector, and a text's words → cells (B, N, C)."""
         told = self.told(time)[:, None].chunk(6, dim=2)
         nobody = torch.zeros(h.shape[:2], dtype=torch.bool, device=h.device)
         parts: tuple[Callable[[Tensor], Tensor], ...] = (
@@ -113,7 +114,7 @@ class LatentFlow(Rebuildable):
     Args:
         image_size, code_channels, vae_width: of the `MapVAE`, which is held still.
         word_dim: numbers of a word's vector.
-        width, blocks: numbers of a cell in the flow's network, and how many `Block`s it has.
+        width, blocks: numbers of a cell in the flow's network, and how many times a `Block`.
     """
 
     centre: Tensor  # (code_channels, 1): mean and standard deviation of the codes
@@ -161,6 +162,7 @@ class LatentFlow(Rebuildable):
         self.spread.copy_(codes.std((0, 2))[:, None])
 
     def read(self, words: Tensor) -> Reading:
+        """Word vectors (B, L, word_dim), padded with zeros, as the flow attends to them."""
         return self.reader(F.layer_norm(words, words.shape[2:]))
 
     def codes(self, x: Tensor, generator: Generator | None = None) -> Tensor:

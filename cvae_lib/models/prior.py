@@ -137,7 +137,7 @@ class TextPrior(nn.Module):
     """p(z | text) for a `Reading` of texts: a Gaussian whose moments a network tells.
 
     It is trained with the VAE, as the prior of its KL term (Sohn et al. 2015). It has one mode,
-    where "a red circle" has as many as there are places: so its `layout`, trained afterwards, first
+    where "a red circle" has as many as there are places: so its `Layout`, trained afterwards, first
     puts the places that a text leaves open into the text.
     """
 

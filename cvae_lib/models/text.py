@@ -138,7 +138,7 @@ class TextConditionalVAE(BaseVAE):
 
 
 def halving(channels_in: int, channels_out: int) -> nn.Sequential:
-    """A stage of an encoder: maps of half the side."""
+    """A stage of an encoder: (B, C_in, S, S) → (B, C_out, S/2, S/2)."""
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1),
         nn.BatchNorm2d(channels_out),
@@ -147,7 +147,7 @@ def halving(channels_in: int, channels_out: int) -> nn.Sequential:
 
 
 def doubling(channels_in: int, channels_out: int) -> nn.Sequential:
-    """A stage of a decoder: maps of twice the side, before its ReLU."""
+    """A stage of a decoder before its ReLU: (B, C_in, S, S) → (B, C_out, 2S, 2S)."""
     return nn.Sequential(
         nn.ConvTranspose2d(channels_in, channels_out, 4, stride=2, padding=1),
         nn.BatchNorm2d(channels_out),

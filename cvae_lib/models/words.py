@@ -39,6 +39,7 @@ class Attention(nn.Module):
         return scores.masked_fill(padding[:, None, None], -1e4).softmax(3)
 
     def forward(self, queries: Tensor, words: Tensor, padding: Tensor) -> Tensor:
+        """What each query takes: (B, Q, C); where ``padding`` (B, L) is true, no word is."""
         values = _heads(self.value(words))  # (B, heads, L, C / heads)
         taken = self.weights(queries, words, padding).to(values.dtype) @ values
         return self.out(taken.transpose(1, 2).flatten(2))
@@ -63,6 +64,7 @@ class WordReader(nn.Module):
         self.pooled_norm = nn.LayerNorm(self.pooled)
 
     def forward(self, vectors: Tensor) -> Reading:
+        """Read word vectors (B, L, word_dim), rows of zeros behind a text's own."""
         words = vectors.any(2, keepdim=True)  # (B, L, 1)
         x = self.embed(vectors) * words
         for norm, convolution in zip(self.norms, self.convolutions, strict=False):
@@ -102,6 +104,7 @@ class CrossAttention(nn.Module):
         return weights.mean(1).unflatten(1, maps.shape[2:])
 
     def forward(self, maps: Tensor, reading: Reading) -> Tensor:
+        """The maps (B, C, side, side) after their cells have looked at the words, same shape."""
         cells = self.cells(maps)
         cells = cells + self.attention(self.norms[0](cells), reading.words, reading.padding)
         cells = cells + self.think(self.norms[1](cells))
@@ -114,7 +117,7 @@ def _heads(x: Tensor) -> Tensor:
 
 
 def place_waves(side: int) -> Tensor:
-    """Sines and cosines of the columns and rows of a square map's cells."""
+    """Sines and cosines of columns and rows of a square map's cells: (side · side, 4 · WAVES)."""
     at = (torch.arange(side) + 0.5) / side
     rows, columns = torch.meshgrid(at, at, indexing="ij")
     frequencies = 2 ** torch.arange(WAVES) * (math.pi / 2)
