@@ -117,7 +117,11 @@ def test_a_workflow_may_only_what_it_needs_and_ends() -> None:
             rights[name] = writes
             assert not any("checkout" in step.get("uses", "") for step in job["steps"]), name
             assert "if" in job, name
-    assert rights == {"book.yml: deploy": ["pages", "id-token"], "wheel.yml: release": ["contents"]}
+    assert rights == {
+        "book.yml: colab": ["contents"],
+        "book.yml: deploy": ["pages", "id-token"],
+        "wheel.yml: release": ["contents"],
+    }
 
 
 def test_the_lowest_python_is_tested_and_the_commands_are_ours() -> None:
