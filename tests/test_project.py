@@ -45,7 +45,7 @@ def test_environment_and_metadata_agree_with_pyproject() -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     pip = next(item["pip"] for item in environment["dependencies"] if isinstance(item, dict))
     editable = re.fullmatch(r"-e \.\[(.*)\]", pip[0])
-    assert editable and set(editable[1].split(",")) == {"book", "dev"}
+    assert editable and set(editable[1].split(",")) == {"book", "dev", "instructor"}
     assert len(pip) == 1, "every other dependency belongs into pyproject.toml"
     python = next(d for d in environment["dependencies"] if str(d).startswith("python"))
     assert python.removeprefix("python") == pyproject(r'^requires-python = "(.*)"')
