@@ -296,4 +296,4 @@ def test_shares_and_points_add_up() -> None:
     settings = page("grading.md").partition("Three settings that fit together:")[2]
     for line in re.findall(r"^- (.*(?:\n  .*)*)", settings, re.M):
         assert sum(int(n) for n in re.findall(r"(\d+) %", line)) == 100, line
-    assert "30 · 2 · 4 = 240" in plain(page("grading.md"))
+    assert "30 · 4 = 120" in plain(page("grading.md"))
