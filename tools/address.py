@@ -122,7 +122,7 @@ def say_so(
 ) -> None:
     """At the foot of each page of a book that does not know its repository: how it would."""
     if doctree is not None and not app.config.repository_slug:
-        context["body"] += f'<p class="provenance repository">{UNKNOWN}</p>\n'
+        context["body"] += f'<p class="unknown-repository">{UNKNOWN}</p>\n'
 
 
 def finish(app: Sphinx, error: Exception | None) -> None:
