@@ -4,7 +4,7 @@ The directive ``{api} losses`` describes the public names of `cvae_lib.losses` (
 those are), and ``{rooms} losses plots`` lists modules with what each is for. A comment behind a
 constant or a field is its description. Names in `single backticks` become links, and so do the
 names that a chapter takes from the library, at its foot. Each name links to its source, where
-_config.yml names the repository.
+address.py knows the repository.
 """
 
 from __future__ import annotations

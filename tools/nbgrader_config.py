@@ -1,10 +1,10 @@
 """How nbgrader grades this course: `make assignments` puts this file into the course's folder.
 
-It differs from nbgrader's defaults in five things. A submission runs in a sandbox of its own, which
+It differs from nbgrader's defaults in six things. A submission runs in a sandbox of its own, which
 has no network and sees neither the course nor the home folder. One that runs without end, or whose
 process dies, loses the cell that did it and is graded on. Cells that a student deleted come back.
-What a submission writes to stderr (a warning, a progress bar) costs no points. Feedback shows what
-a hidden test says, and not the test.
+What a submission writes to stderr (a warning, a progress bar) costs no points. Of its outputs only
+text and pictures stay. Feedback shows what a hidden test says, and not the test.
 """
 
 from __future__ import annotations

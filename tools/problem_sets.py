@@ -13,7 +13,6 @@ import contextlib
 import io
 import json
 import multiprocessing
-import os
 import random
 import re
 import signal
@@ -29,7 +28,6 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
 SOURCES = Path(__file__).parent.parent / "book" / "instructor" / "assignments"
-MARKS = {"SOLUTION": "the answer", "HIDDEN TESTS": "checks that students do not see"}
 PATIENCE = 120  # seconds for a whole submission
 PLACE = re.compile(r"\{\{ (\w+) \}\}")
 
@@ -264,7 +262,3 @@ def unproven(notebook: NotebookNode, shows: bool = False) -> list[str]:
     if solved.stderr:
         faults.append(f"{name}: the solved set writes to stderr: {solved.stderr.splitlines()[0]}")
     return faults
-
-
-if os.environ.get("OMP_NUM_THREADS") is None:  # forked processes: one thread each
-    os.environ["OMP_NUM_THREADS"] = "1"
