@@ -48,5 +48,5 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def content_sha256(tensors: dict[str, Tensor], text: str) -> str:
-    """The SHA-256 of CPU tensors, as safetensors writes them by themselves, and of ``text``."""
+    """The SHA-256 of CPU tensors (any shape), as safetensors writes them, and of ``text``."""
     return hashlib.sha256(safetensors.torch.save(tensors) + text.encode()).hexdigest()

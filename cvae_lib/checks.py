@@ -72,21 +72,24 @@ def check_texts(value: Any, dim: int, words: bool, batch: int | None = None) -> 
 
 
 def one_of(name: str, value: str, known: Iterable[str]) -> str:
-    """One of the ``known`` names."""
+    """``value`` if it is one of the ``known`` names, else a ValueError that lists them."""
     if value not in (names := list(known)):
         raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(names)}")
     return value
 
 
 def same_shape(x: Tensor, y: Tensor, names: tuple[str, str]) -> None:
-    """Two tensors that are compared value by value: neither may broadcast."""
+    """Let two tensors (any shape) pass that may be compared value by value: neither broadcasts."""
     if x.shape != y.shape:
         shapes = f"{tuple(x.shape)} and {tuple(y.shape)}"
         raise ValueError(f"{' and '.join(names)} must have one shape, got {shapes}")
 
 
 def whole_number(name: str, value: Any, at_least: float = -inf, at_most: float = inf) -> int:
-    """A whole number of Python, NumPy or a tensor, as int; neither a bool nor 2.0."""
+    """A whole number of Python, NumPy or a tensor, as int.
+
+    TypeError for anything else, a bool and 2.0 too; ValueError outside the bounds.
+    """
     number = value.item() if getattr(value, "shape", None) == () else value
     if not isinstance(number, int) or isinstance(number, bool):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
@@ -97,7 +100,10 @@ def whole_number(name: str, value: Any, at_least: float = -inf, at_most: float =
 
 
 def real_number(name: str, value: Any, at_least: float = -inf, above: float = -inf) -> float:
-    """A finite number of Python, NumPy or a tensor, as float; no bool."""
+    """A number of Python, NumPy or a tensor, as float.
+
+    TypeError for anything else, a bool too; ValueError if it is not finite or outside the bounds.
+    """
     number = value.item() if getattr(value, "shape", None) == () else value
     if not isinstance(number, int | float) or isinstance(number, bool):
         raise TypeError(f"{name} must be a number, got {value!r}")
@@ -120,7 +126,10 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def as_tensor(value: Any, wanted: str) -> Tensor:
-    """A tensor of an array or of nested lists of numbers; ``wanted`` opens the error."""
+    """A tensor of an array or of nested lists of numbers, in their shape.
+
+    TypeError, which ``wanted`` opens, for anything else.
+    """
     try:  # copied, whatever strides it has
         return value if isinstance(value, Tensor) else torch.from_numpy(np.array(value, order="C"))
     except (TypeError, ValueError):

@@ -52,14 +52,14 @@ class Processes:
         return self.accelerator.prepare(module)
 
     def batches(self, order: Tensor, size: int) -> list[Tensor]:
-        """An epoch's positions by ``size``; what is too little for every process joins the last."""
+        """An epoch's positions (N,) by ``size``; too few for every process join the last batch."""
         batches = list(order.split(size))
         if len(batches) > 1 and len(batches[-1]) < self.count:
             batches[-2:] = [torch.cat(batches[-2:])]
         return batches
 
     def total(self, sums: Tensor) -> Tensor:
-        """The sums over all processes."""
+        """``sums`` (any shape), added up over all processes."""
         if self.count > 1:
             dist.all_reduce(sums)
         return sums
@@ -83,7 +83,7 @@ class Processes:
 
 
 def overall_mean(values: Tensor) -> Tensor:
-    """The mean over all processes' shares of a batch; over ``values`` where one is alone."""
+    """The mean () over all processes' shares of a batch; over ``values`` where one is alone."""
     if not (dist.is_available() and dist.is_initialized()):
         return values.mean()
     sums = torch.stack([values.sum(), values.new_full((), values.numel())])

@@ -114,6 +114,7 @@ def obedience(
     the first n are judged, ``asked`` the n things of its text. "colour", "shape", "position": the
     share of the n asked ones that are there; "count": whether exactly n things are present; "all":
     whether the count is right and every asked thing there, of its colour, shape and place at once.
+    ValueError for no pictures, or not as many as texts.
     """
     if not drawn or len(drawn) != len(asked):
         raise ValueError(f"need as many pictures as texts, got {len(drawn)} and {len(asked)}")

@@ -40,7 +40,8 @@ class Choice(NamedTuple):
 def choice_of(control: Any, offered: Any = None, most: int = 99) -> Choice:
     """What a page offers of an ipywidget: ``most`` values, the widget's own among them.
 
-    ``offered`` are its values, if not all; {name: value} makes a menu of a slider.
+    ``offered`` are its values, if not all; {name: value} makes a menu of a slider. ValueError if
+    they lack the widget's own value.
     """
     options = getattr(control, "options", None)
     if options is not None:

@@ -23,7 +23,10 @@ RIDGE = 10.0  # weighs the squares of a text prior's regression
 
 @torch.no_grad()
 def encode_set(model: BaseVAE, data: ImageSet | CaptionedSet) -> tuple[Tensor, Tensor]:
-    """μ and log σ² of every image's posterior, by its first caption: (N, latent_dim) on the CPU."""
+    """μ and log σ² of every image's posterior, by its first caption: (N, latent_dim) on the CPU.
+
+    ValueError for a set without images.
+    """
     if not len(data):
         raise ValueError("there is nothing to encode: the set has no images")
     size = 1000 if isinstance(data, ImageSet) else 100
@@ -153,6 +156,7 @@ def mixture(
 
     One Gaussian has the mean of all of them and their covariance: that of the μ plus the mean of
     the σ². More are fitted by EM to one draw from each, with 10⁻³ added to the variances.
+    ``mu`` and ``logvar`` are (N, D); ValueError if N < 2 K.
     """
     if len(mu) < 2 * components:
         wanted = f"need at least {2 * components} images of each class"

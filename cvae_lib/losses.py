@@ -93,7 +93,7 @@ def reparameterize(mu: Tensor, logvar: Tensor, generator: Generator | None = Non
 
 
 def binarise(x: Tensor, generator: Generator | None = None) -> Tensor:
-    """Draw each pixel as 0 or 1 with probability ``x``, of any shape: dynamic binarisation."""
+    """Draw each pixel as 0 or 1 with probability ``x`` (…), in its shape: dynamic binarisation."""
     return torch.bernoulli(check_images(x, (), "x").clamp(0, 1), generator=generator)
 
 
@@ -153,7 +153,10 @@ def importance_weighted_bound(log_w: Tensor) -> Tensor:
 
 
 def active_units(mu: Tensor, threshold: float = 0.01) -> int:
-    """Count dimensions whose mean varies, Var(μ_d) > threshold (Burda et al. 2016, section 5.2)."""
+    """Count dimensions whose mean varies, Var(μ_d) > threshold (Burda et al. 2016, section 5.2).
+
+    ``mu`` is (N, D), N ≥ 2; else a ValueError.
+    """
     mu = torch.as_tensor(mu)
     if mu.ndim != 2 or len(mu) < 2:
         raise ValueError(f"mu must be (N, D) of at least 2 examples, got {tuple(mu.shape)}")

@@ -103,7 +103,10 @@ class InceptionFeatures:
 
 @torch.no_grad()
 def judge_features(judge: Any, images: Tensor, batch_size: int = 100) -> Tensor:
-    """The judge's features of images (N, C, H, W) in [0, 1], in evaluation mode: (N, D)."""
+    """The judge's features of images (N, C, H, W) in [0, 1], in evaluation mode: (N, D).
+
+    ValueError for no images.
+    """
     if not len(images):
         raise ValueError("there are no images to judge")
     with evaluating(judge):

@@ -24,7 +24,8 @@ def plot_grid(
     """Draw images (N, C, H, W) in [0, 1] as a grid, each ``scale`` inches wide; no mathtext.
 
     ``titles`` are one above each image, or one for each column, above the first row; ``row_titles``
-    stand at the left. ``columns`` are images a row: all of them, up to 10, if None.
+    stand at the left. ``columns`` are images a row: all of them, up to 10, if None. ValueError for
+    no images, other than 1 or 3 channels, or titles that are neither as many as images nor columns.
     """
     images = check_images(images.detach().cpu() if isinstance(images, Tensor) else images)
     if not len(images) or images.shape[1] not in (1, 3):

@@ -85,9 +85,9 @@ KINDS = {
 class Recipe:
     """How a model is made."""
 
-    about: str
+    about: str  # what it is for, a sentence
     architecture: dict[str, Any]  # its class and the arguments of that
-    config: TrainConfig
+    config: TrainConfig  # how it is trained
     encoder: str | None = None  # of its texts
     layout: TrainConfig | None = None  # how the layout is trained that it draws by in the end
     vae: str | None = None  # the shipped one over whose codes it is a flow

@@ -17,8 +17,8 @@ FOLDER = Path(__file__).parent / "records"
 class Interval(NamedTuple):
     """A mean over seeds and the half width of its 95 % confidence interval."""
 
-    mean: float
-    half_width: float
+    mean: float  # in the unit of the runs
+    half_width: float  # the interval is mean ± half_width
 
     def __str__(self) -> str:
         """Two significant digits of the half width, and the mean to the same place."""
@@ -29,7 +29,7 @@ class Interval(NamedTuple):
 
 
 def interval(values: Sequence[float]) -> Interval:
-    """Mean and Student's 95 % confidence interval of independent runs, at least two."""
+    """Mean and Student's 95 % confidence interval of independent runs; ValueError for only one."""
     if len(values) < 2:
         raise ValueError(f"an interval needs at least 2 runs, got {len(values)}")
     from scipy.stats import t  # seconds to import

@@ -133,7 +133,7 @@ class Run:
         return self.step % self.steps_per_epoch != 0
 
     def batches(self, epoch: int) -> list[Tensor]:
-        """The shuffled positions of an epoch, by batch: a function of seed and epoch alone."""
+        """The shuffled positions of an epoch, by batch (B,): a function of seed and epoch alone."""
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
         order = torch.randperm(len(self.train_set), generator=generator)
         return self.processes.batches(order, self.config.batch_size)
@@ -149,7 +149,7 @@ class Run:
         self.beta.fill_(config.beta_at(self.step))
 
     def note(self, terms: dict[str, Tensor]) -> None:
-        """Count a step that was taken, with the terms of this process's share of its images."""
+        """Count a step that was taken, with the terms (B,) of this process's share of a batch."""
         precise = torch.float32 if self.device.type == "mps" else torch.float64
         sums = torch.stack([term.detach().sum(dtype=precise) for term in terms.values()])
         self.sums = self.sums.to(self.device) + self.processes.total(sums)
@@ -191,7 +191,7 @@ class Run:
         write_tensors(path, tensors, self.identity | position | {"history": self.history.rows})
 
     def restore(self, path: Path) -> None:
-        """Take up the run that wrote ``path``."""
+        """Take up the run that wrote ``path``; CheckpointError if it is another one, or broken."""
         tensors, metadata = read_tensors(path)
         for key, ours in self.identity.items():
             if (theirs := metadata.get(key)) != ours:

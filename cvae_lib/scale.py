@@ -10,9 +10,9 @@ class Scale(NamedTuple):
     """How much a chapter trains and measures. None means: all there are."""
 
     name: str
-    train_images: int | None
-    valid_images: int | None
-    test_images: int | None
+    train_images: int | None  # of Fashion-MNIST's 55,000
+    valid_images: int | None  # of its 5,000
+    test_images: int | None  # of its 10,000
     epochs: int  # of a chapter's main training
     batch_size: int  # images a step
     seeds: int  # runs of a comparison

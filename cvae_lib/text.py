@@ -68,7 +68,7 @@ class Garment:
     ``ignored`` are words that these pictures cannot obey: colours, sizes, contradictions.
     """
 
-    label: int
+    label: int  # 0 … 9, of Fashion-MNIST
     count: int | None = None
     adjectives: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
@@ -93,7 +93,7 @@ def garments_from_text(text: str) -> list[Garment]:
     singular counts 1, a plural None. Negation is not understood: "no dress" is a dress.
 
     Raises ValueError for a text without a garment, one over `MAX_TEXT` characters, and a number
-    of garments that is not a whole one from 1 to `grammar.MAX_COUNT`.
+    of garments that is not a whole one from 1 to `grammar.MAX_COUNT`; TypeError for no str.
 
     >>> garments_from_text("two dark red hoodies")
     [Garment(label=2, count=2, adjectives=('dark',), ignored=('red',))]

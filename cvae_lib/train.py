@@ -129,6 +129,7 @@ def evaluate(
     """Mean of each term of the objective over ``data``, in eval mode and float32.
 
     ``batch_size`` is 1000 if None, or 2²³ numbers if that is less: 170 pictures of 128 pixels.
+    ValueError for a set without images.
     """
     if not len(data):
         raise ValueError("no images to evaluate")

@@ -21,7 +21,10 @@ MAX_ROWS = COLUMNS = 6  # garments that `prompt_box` draws at once, pictures whe
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> HTML:
-    """Show rows as a table, headed by the keys of the first; numbers as 12, 12.3 and 0.123."""
+    """Show rows as a table, headed by the keys of the first; numbers as 12, 12.3 and 0.123.
+
+    ValueError for no rows.
+    """
     rows = list(rows)
     if not rows:
         raise ValueError("the table has no rows")

@@ -1,5 +1,6 @@
 """The pages of the library: every public name, nothing private; the examples of docstrings run."""
 
+import ast
 import doctest
 import importlib
 import re
@@ -164,3 +165,26 @@ def test_there_are_examples() -> None:
     finder = doctest.DocTestFinder(exclude_empty=True)
     found = [t for m in public.modules() for t in finder.find(importlib.import_module(m))]
     assert sum(len(test.examples) for test in found) >= 8
+
+
+def raised(node: ast.AST) -> set[str]:
+    """The errors that a function raises itself, but for those that it catches again."""
+    found: set[str] = set()
+    for part in ast.iter_child_nodes(node):
+        if isinstance(part, ast.Raise) and isinstance(part.exc, ast.Call):
+            found.add(ast.unparse(part.exc.func))
+        elif isinstance(part, ast.Try):
+            found |= set().union(*map(raised, [*part.handlers, *part.orelse, *part.finalbody]))
+        elif not isinstance(part, ast.FunctionDef):
+            found |= raised(part)
+    return found
+
+
+@pytest.mark.parametrize("module", public.modules())
+def test_an_error_stands_in_the_docstring_of_what_raises_it(module: str) -> None:
+    tree = ast.parse(public.module(module).path.read_text("utf-8"))
+    whole = ast.get_docstring(tree) or ""  # may speak for all functions
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            told = whole + (ast.get_docstring(node) or "")
+            assert not {name for name in raised(node) if name not in told}, node.name

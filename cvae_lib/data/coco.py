@@ -53,9 +53,9 @@ SPLITS = ("val2017", "train2017", "val2014", "train2014")
 class Photo(NamedTuple):
     """An image that the annotations list."""
 
-    id: int
-    file_name: str
-    captions: list[str]
+    id: int  # COCO's own number
+    file_name: str  # in the folder of its split
+    captions: list[str]  # in the order of the file
 
 
 class CocoImages(NamedTuple):
@@ -67,9 +67,9 @@ class CocoImages(NamedTuple):
     """
 
     images: np.ndarray  # uint8 (N, 3, size, size)
-    photos: list[Photo]
-    report: dict[str, int]
-    source: str
+    photos: list[Photo]  # N
+    report: dict[str, int]  # what was found → how often
+    source: str  # the annotations' description and the folder
 
 
 def coco_captions(

@@ -30,9 +30,9 @@ UNSEEN_RELATIONS = frozenset(map(tuple, _TABLES["unseen relations"]))
 class Thing:
     """One shape of a scene, at a place of the 3 × 3 grid."""
 
-    shape: str
-    colour: str
-    size: str
+    shape: str  # of `SHAPES`
+    colour: str  # of `COLOURS`
+    size: str  # of `SIZES`
     row: int  # 0 is the top
     column: int  # 0 is left
     x: float  # of the centre, in widths of the picture from its left edge
@@ -66,7 +66,10 @@ class Scene:
 
 
 def render(scene: Scene, size: int) -> np.ndarray:
-    """Paint a scene: uint8 (3, size, size), edges smoothed over one pixel, at any size."""
+    """Paint a scene: uint8 (3, size, size), edges smoothed over one pixel.
+
+    ValueError for fewer than 8 pixels.
+    """
     if size < 8:
         raise ValueError(f"size must be at least 8 pixels, got {size}")
     top, bottom = (np.array(BACKGROUNDS[name], np.float32) for name in scene.background)

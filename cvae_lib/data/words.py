@@ -16,7 +16,7 @@ def runs(starts: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def piece(places: np.ndarray) -> slice | np.ndarray:
-    """``places`` as a slice if they are consecutive, so that indexing makes a view."""
+    """``places`` (N,) as a slice if they are consecutive, so that indexing makes a view."""
     consecutive = len(places) and (np.diff(places) == 1).all()
     return slice(places[0], places[-1] + 1) if consecutive else places
 
@@ -46,7 +46,7 @@ class Words:
         return padded
 
     def subset(self, places: np.ndarray) -> "Words":
-        """The words of some texts; one piece is not copied."""
+        """The words of the texts at ``places`` (N,); one piece is not copied."""
         starts, rows = runs(self.starts, places)
         return Words(self.tokens[piece(rows)], starts, self.table)
 

@@ -60,7 +60,7 @@ class BaseVAE(Rebuildable):
         self.register_buffer("observation_logvar", torch.tensor(losses.UNIT_WEIGHT_LOGVAR))
 
     def prepare(self, condition: Any, batch: int | None = None) -> Tensor | None:
-        """The condition as the layers get it; ValueError if it does not fit model and batch."""
+        """The condition as the layers get it, (B, …); ValueError unless it fits model and batch."""
         raise NotImplementedError
 
     def encode(self, x: Tensor, condition: Any = None) -> tuple[Tensor, Tensor]:
@@ -74,7 +74,7 @@ class BaseVAE(Rebuildable):
         raise NotImplementedError
 
     def check_latent(self, z: Tensor) -> Tensor:
-        """z in the type of the decoder's weights, if it is (B, latent_dim); else an error."""
+        """z in the type of the decoder's weights, if it is (B, latent_dim); else a ValueError."""
         z = as_tensor(z, "z must be a tensor or an array")
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise ValueError(f"z must be (B, {self.latent_dim}), got {tuple(z.shape)}")

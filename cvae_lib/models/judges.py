@@ -69,12 +69,12 @@ def judge_objective(
 class Seen(NamedTuple):
     """A thing that a picture may show, by names, and the probability that it is there at all."""
 
-    presence: float
+    presence: float  # probability, 0 … 1
     colour: str
     shape: str
     size: str
-    row: int
-    column: int
+    row: int  # 0 is the top
+    column: int  # 0 is left
 
 
 class SceneJudge(Rebuildable):
@@ -140,7 +140,10 @@ class SceneJudge(Rebuildable):
 
 
 def truth_set(data: CaptionedSet) -> CaptionedSet:
-    """Scenes with truths for vectors, (8 · 5): of each colour presence, shape, size, x, y."""
+    """Scenes with truths for vectors, (N, 8 · 5): of each colour presence, shape, size, x, y.
+
+    ValueError for a set without truths.
+    """
     if data.truths is None:
         raise ValueError(f"{data.source} has no truths: the judge learns from Scenes")
     targets = np.zeros((len(data), len(COLOURS), 5), np.float32)
@@ -156,9 +159,10 @@ def truth_set(data: CaptionedSet) -> CaptionedSet:
 def scene_judge_objective(
     model: Any, x: Tensor, targets: Tensor, generator: Generator | None = None, beta: Any = 1.0
 ) -> dict[str, Tensor]:
-    """The loss and its terms per example: nats; widths of the picture for "place".
+    """The loss and its terms (B,): nats; widths of the picture for "place".
 
-    ``targets`` are those of `truth_set`. Training pictures are blurred.
+    ``x`` is (B, 3, H, W), ``targets`` (B, 40) are those of `truth_set`. Training pictures are
+    blurred.
     """
     if model.training:
         x = blurred(x, torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device))

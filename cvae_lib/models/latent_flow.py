@@ -153,7 +153,7 @@ class LatentFlow(Rebuildable):
 
     @torch.no_grad()
     def adopt(self, vae: MapVAE, x: Tensor) -> None:
-        """Take a trained `MapVAE` over, and the mean and spread of its codes of pictures ``x``."""
+        """Take a trained `MapVAE` over, and mean and spread of its codes of ``x`` (N, C, H, W)."""
         self.vae.load_state_dict(vae.state_dict())
         self.centre.zero_()
         self.spread.fill_(1)

@@ -15,7 +15,10 @@ LARGEST_LOGVAR = 6.0  # of a text's Gaussian, both ways: a narrower one makes a 
 def scaled_noise(
     count: int, dim: int, like: Tensor, generator: Generator | None, temperature: float
 ) -> Tensor:
-    """``temperature`` · ε, ε ~ N(0, I): (count, dim), of the type and on the device of ``like``."""
+    """``temperature`` · ε, ε ~ N(0, I): (count, dim), of the type and on the device of ``like``.
+
+    ValueError for a temperature below 0 or not finite.
+    """
     if not 0 <= temperature < math.inf:
         raise ValueError(f"temperature must be at least 0 and finite, got {temperature}")
     noise = torch.randn(count, dim, generator=generator, device=like.device, dtype=like.dtype)

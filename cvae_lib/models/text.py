@@ -118,7 +118,7 @@ class TextConditionalVAE(BaseVAE):
         return text.to(self.mu_head.weight)
 
     def given(self, condition: Any) -> tuple[Any, tuple[Tensor | float, Tensor | float]]:
-        """The condition, its words read once for a whole step, and the prior's moments for it."""
+        """The condition, its words read once for a whole step, and the prior's moments (B, D)."""
         if not isinstance(self.condition, Attend):
             return condition, (0.0, 0.0)
         reading = self.prepare(condition)
