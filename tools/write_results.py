@@ -78,6 +78,7 @@ def experiment(name: str, script: ModuleType, runs: list[Row], address: str) -> 
     if len(runs) > 1:
         seconds = sum(run["seconds"] for run in runs)
         time = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.0f} minutes"
+        time = "a minute" if seconds < 90 else time
         where = " and ".join(sorted({run["hardware"] for run in runs}))
         about += f" {len(runs)} runs took {time} in all ({where})."
     if "rows" in runs[0]:
