@@ -159,6 +159,7 @@ def test_slurm_does_not_repeat_a_failure(env: dict[str, str], tmp_path: Path) ->
 
 def test_the_page_shows_and_offers_its_files() -> None:
     for path in LAUNCH.iterdir():
+        assert max(map(len, path.read_text("utf-8").splitlines())) <= 76, "wider than the page"
         assert f"{{download}}`{path.name} <launch/{path.name}>`" in PAGE
         assert f"{{literalinclude}} launch/{path.name}" in PAGE
     subprocess.run(["bash", "-n", LAUNCH / "train.slurm"], check=True)
