@@ -150,11 +150,16 @@ def test_slurm_s_time_is_up(env: dict[str, str], expected: Weights, tmp_path: Pa
 
 
 @launches
-def test_slurm_does_not_repeat_a_failure(env: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "torchrun").write_text("#!/bin/bash\nexit 3\n")
-    (tmp_path / "torchrun").chmod(0o755)
-    job = start(REHEARSE, tmp_path, env | {"PATH": f"{tmp_path}:{env['PATH']}"})
-    assert job.wait(60) == 3 and not (tmp_path / "requeued").exists()
+def test_slurm_repeats_no_failure_for_ever(env: dict[str, str], tmp_path: Path) -> None:
+    path, requeued = tmp_path / "torchrun", tmp_path / "requeued"
+    env = env | {"PATH": f"{tmp_path}:{env['PATH']}"}
+    path.write_text("#!/bin/bash\nexit 3\n")
+    path.chmod(0o755)
+    assert start(REHEARSE, tmp_path, env).wait(60) == 3 and not requeued.exists()
+    path.write_text("#!/bin/bash\nkill -USR1 $(<job); sleep 1; exit 4\n")  # whenever it is late
+    for restarts, again in ("20", False), ("19", True):
+        job = start(REHEARSE, tmp_path, env | {"SLURM_RESTART_COUNT": restarts})
+        assert job.wait(60) != 0 and requeued.exists() == again
 
 
 def test_the_page_shows_and_offers_its_files() -> None:
