@@ -65,7 +65,7 @@ def fit(
             run.restore(path)
         shown = progress and run.processes.main
         bar = tqdm(total=run.total_steps, initial=run.step, disable=not shown, unit="step")
-        with bar, _interruptible() as interrupted:
+        with bar, _interruptible(run.processes.count == 1) as interrupted:
             while run.step < run.total_steps:
                 _train_epoch(run, bar, interrupted)
                 _end_epoch(run, bar, path, on_epoch)
@@ -147,15 +147,19 @@ def evaluate(
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into an event, so that a step is never torn; a second one acts."""
+def _interruptible(alone: bool) -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C into an event, so that a step is never torn; a second one acts.
+
+    Of several processes none acts on it: a launcher passes on what a batch system has sent already.
+    """
     interrupted, previous = threading.Event(), signal.getsignal(signal.SIGINT)
     in_main_thread = threading.current_thread() is threading.main_thread()
     ours = in_main_thread and previous not in (signal.SIG_IGN, None)  # else not ours to change
 
     def note(signum: int, frame: Any) -> None:
         interrupted.set()
-        signal.signal(signal.SIGINT, previous)
+        if alone:
+            signal.signal(signal.SIGINT, previous)
 
     if ours:
         signal.signal(signal.SIGINT, note)

@@ -143,6 +143,14 @@ def test_mistakes_are_one_line(
     assert reason.casefold() in one_line(capsys).casefold()
 
 
+def test_another_process_says_which_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    assert main(["train", "fashion-gan"]) == 2
+    assert capsys.readouterr().err.startswith("cvae, process 1: no model 'fashion-gan'")
+
+
 # Sample.
 
 
@@ -346,8 +354,10 @@ def test_train_text_on_a_coco_folder_and_goes_on(tmp_path: Path, capsys: Capture
     command += ["--conditioning", "concat", "--likelihood", "gaussian", "--precision", "float32"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cvae_lib.data.coco.cache_root", lambda: tmp_path / "cache")
+        patch.setenv("MASTER_ADDR", "localhost")  # as accelerate does for one process, too
         assert main([*command, "--images", "30"]) == 0
-        assert "epoch 1 of 1" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert said.startswith("cpu: 1 process, ") and "epoch 1 of 1" in said
         about = read_tensors(path)[1]
         assert about["training data"]["images"] == 27 and about["validation data"]["images"] == 3
         assert about["architecture"]["conditioning"] == "concat"

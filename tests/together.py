@@ -128,7 +128,7 @@ def all_that_can_happen(rank: int, folder: Path) -> dict[str, Any]:
     def interrupt(model: nn.Module, *arguments: Any) -> dict[str, Tensor]:
         nonlocal steps
         steps += model.training
-        if model.training and steps == 5 and rank == 1:
+        if model.training and steps in (5, 6) and rank == 1:  # a batch system's, then torchrun's
             signal.raise_signal(signal.SIGINT)
         return elbo(model, *arguments)
 

@@ -69,8 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def complain(message: str, code: int = 0) -> Any:
-    """Say ``message`` in one line on stderr; return ``code``."""
-    typer.echo(f"cvae: {' '.join(message.split())}", err=True)
+    """Say ``message`` in one line on stderr, of several processes by which; return ``code``."""
+    rank = os.environ.get("RANK", "0")
+    speaker = "cvae" if rank == "0" else f"cvae, process {rank}"
+    typer.echo(f"{speaker}: {' '.join(message.split())}", err=True)
     return code
 
 

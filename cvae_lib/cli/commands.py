@@ -56,7 +56,8 @@ def train(
     """Train a model: one for any text, or a shipped one as its recipe says.
 
     A checkpoint is written after each epoch and on Ctrl-C; the same command goes on from it.
-    For several GPUs write "accelerate launch -m cvae_lib" in place of "python -m cvae_lib".
+    For several GPUs write "accelerate launch -m cvae_lib" in place of "python -m cvae_lib"; the
+    book's page "When one machine is not enough" has torchrun and SLURM, too.
     """
     for option in TEXT if name != "text" else ():
         if "COMMANDLINE" in str(context.get_parameter_source(option)):
@@ -84,6 +85,10 @@ def run(name: str, given: dict[str, Any]) -> None:
             f"{row['valid_loss']:.3f}, {row['images_per_second']:,.0f} images/s"
         )
     device = device_called(given["device"])
+    if SPEAKS and "MASTER_ADDR" in os.environ:  # a launcher may have started fewer than meant
+        count = int(os.environ.get("WORLD_SIZE", "1"))
+        together = f"{count} processes, together" if count > 1 else "1 process,"
+        echo(f"{device.type}: {together} {config.batch_size} images a step")
     try:
         if recipe:
             sets = recipe.data("train", given["images"]), recipe.data("valid")
