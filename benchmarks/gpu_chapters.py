@@ -22,7 +22,7 @@ from cvae_lib import records
 from cvae_lib.scale import DIFFERS
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
-SMOKE = ("02_reparameterization", "08_words_to_pictures")  # of the rehearsal
+SMOKE = ("02_reparameterization", "09_sentences_as_vectors")  # of the rehearsal
 ONE_CHAPTER = 240  # seconds that it may take
 SLOWEST = 3  # cells of each chapter whose seconds are told
 
