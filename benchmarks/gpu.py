@@ -1,6 +1,9 @@
-"""The parts of gpu.sh, each a process: tests, the garments' training speed, the text model's.
+"""The parts of gpu.sh, each a process: tests, the speed of training garments, and of the text
+model, the chapters.
 
-python benchmarks/gpu.py {tests,speed,text} OUT [--smoke]   # writes OUT/PART.json as it goes
+python benchmarks/gpu.py {tests,speed,text,chapters} OUT [--smoke]   # OUT/PART.json, as it goes
+
+``SECONDS_LEFT`` is what the part may take.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import gpu_chapters
 import numpy as np
 import torch
 from arms import origin, write_json
@@ -25,8 +29,10 @@ from cvae_lib.train import TrainConfig, evaluate, fit
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = ["tests/test_cuda.py", "tests/test_train.py", "tests/test_sets.py"]
 IMAGES = 53_248  # 13 batches of 4,096: every step has the same shape
-ARTICLE_SECONDS, MOST_EPOCHS = 75, 10  # the article's loop may take; its epochs are everybody's
-ARMS_END = 170  # seconds after which no further arm starts: the hundred epochs come after them
+SECONDS = float(os.environ.get("SECONDS_LEFT", 600))
+MOST_EPOCHS = 10  # of the article's loop; its epochs are everybody's
+ARTICLE_SHARE = 1 / 4  # of the seconds, that this loop may take
+ARMS_SHARE = 2 / 3  # after which no further arm starts: the hundred epochs come after them
 GRAPHS = {"compile": "reduce-overhead"}
 # Most telling first, should time run out. Kernels are compiled once a batch size, not for each lr.
 LARGE: list[dict[str, Any]] = [
@@ -96,7 +102,7 @@ def trained(model: Any, train: DataSet, valid: DataSet, settings: dict[str, Any]
 
 def speed(out: Path, device: torch.device) -> None:
     """The concat model of garments: the article's loop, `fit`'s settings, then 100 epochs."""
-    ends, smoke = time.monotonic() + ARMS_END, device.type == "cpu"
+    ends, smoke = time.monotonic() + ARMS_SHARE * SECONDS, device.type == "cpu"
     train = fashion_mnist("train").first(256 if smoke else IMAGES)
     valid = fashion_mnist("valid").first(100 if smoke else None)
     torch.manual_seed(0)
@@ -104,7 +110,7 @@ def speed(out: Path, device: torch.device) -> None:
     start = {name: weight.clone() for name, weight in article.state_dict().items()}
     optimizer = torch.optim.Adam(article.parameters(), lr=LEARNING_RATE)
     loader, took = article_loader(train), list[float]()
-    while len(took) < (2 if smoke else MOST_EPOCHS) and sum(took) < ARTICLE_SECONDS:
+    while len(took) < (2 if smoke else MOST_EPOCHS) and sum(took) < ARTICLE_SHARE * SECONDS:
         started = time.perf_counter()
         article_epoch(article, loader, optimizer, device)
         took.append(time.perf_counter() - started)
@@ -153,7 +159,13 @@ def text(out: Path, device: torch.device) -> None:
                 print(f"{size} pixels, {settings}: {row['images_per_second']} images/s")
 
 
+def chapters(out: Path, device: torch.device) -> None:
+    """The chapters at gpu scale, several at a time; the rehearsal runs some at smoke scale."""
+    sound = gpu_chapters.run(device, SECONDS - 10, lambda told: write(out, "chapters", told))
+    sys.exit(not sound)
+
+
 if __name__ == "__main__":
     part, folder, *smoke = sys.argv[1:]
-    run = {"tests": tests, "speed": speed, "text": text}[part]
+    run = {"tests": tests, "speed": speed, "text": text, "chapters": chapters}[part]
     run(Path(folder), torch.device("cpu" if smoke else "cuda"))

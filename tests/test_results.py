@@ -1,5 +1,6 @@
 """book/results.md and the chapters' times say what the records say."""
 
+import json
 import re
 from pathlib import Path
 from types import ModuleType
@@ -95,6 +96,10 @@ GPU = {"chapter": "04_a", "scale": "gpu", "device": "cuda", "seconds": 45, "hard
             [CPU | {"threads": 1, "hardware": "AMD EPYC, 1 thread"}, GPU],
             "1 min 53 s on 1 CPU core (AMD EPYC); 45 s on a GPU (NVIDIA T4).",
         ),
+        (
+            [CPU | {"threads": 1, "hardware": "AMD EPYC, 1 thread"}, GPU | {"at_once": 6}],
+            "1 min 53 s on 1 CPU core (AMD EPYC); 45 s on a GPU (NVIDIA T4, 6 chapters at a time).",
+        ),
     ],
 )
 def test_a_time_is_told_as_measured(runs: list[dict[str, Any]], text: str) -> None:
@@ -116,13 +121,35 @@ def test_only_the_time_is_rewritten(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(chapter_times, "kept", lambda: [cpu, GPU])
     monkeypatch.setattr(chapter_times, "keep", lambda path, cache: None)
     for _ in range(2):
-        chapter_times.main()
+        chapter_times.main([])
         time = "1 min 53 s on 1 CPU core (AMD EPYC); 45 s on a GPU (NVIDIA T4)"
         after = before.replace("not measured yet", time)
         assert path.read_text(encoding="utf-8") == after
     path.write_text("[]", encoding="utf-8")
     with pytest.raises(SystemExit, match=r"04_a\.ipynb has 0 lines"):
-        chapter_times.main()
+        chapter_times.main([])
+
+
+def test_times_on_a_gpu_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of benchmarks/gpu.sh: those of the chapters that came to their end, and of no rehearsal."""
+    monkeypatch.setattr(chapter_times, "ROOT", tmp_path)
+    monkeypatch.setattr(chapter_times.records, "FOLDER", tmp_path)
+    ends = {"04_a": {"seconds": 45.0}, "05_b": {"stopped": "ValueError: tea", "cell": "x"}}
+    told = {"scale": "gpu", "device": "cuda", "at_once": 6, "chapters": ends, "cuda": "13.0"}
+    told |= {"library_commit": "c0ffee", "hardware": "NVIDIA T4", "torch": "2.9"}
+    (out := tmp_path / "chapters.json").write_text(json.dumps(told), "utf-8")
+    chapter_times.main([str(out)])
+    assert capsys.readouterr().err == "05_b stopped: ValueError: tea\n"
+    (run,) = chapter_times.kept()
+    assert (run["run"], run["seconds"], run["at_once"]) == ("04_a-gpu", 45.0, 6)
+    cpu = CPU | {"threads": 1, "hardware": "AMD EPYC, 1 thread"}
+    line = chapter_times.code_time("04_a", [cpu, run])
+    assert line.endswith("; 45 s on a GPU (NVIDIA T4, 6 chapters at a time).")
+    out.write_text(json.dumps(told | {"scale": "smoke", "device": "cpu"}), "utf-8")
+    with pytest.raises(SystemExit, match="of scale smoke on cpu, not on a GPU"):
+        chapter_times.main([str(out)])
 
 
 def chapter(folder: Path, name: str, code: str) -> Path:

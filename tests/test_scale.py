@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cvae_lib.scale import SCALES, choose_scale
+from cvae_lib.scale import DIFFERS, SCALES, choose_scale
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, gpu: bool, name: str | None) -> None:
@@ -42,4 +42,23 @@ def test_a_scale_tells_the_reader_what_ran(monkeypatch: pytest.MonkeyPatch) -> N
     expected = "scale cpu: 20,000 training images, 5 epochs, on the CPU"
     assert str(SCALES["cpu"]) == expected
     pretend(monkeypatch, True, None)
-    assert str(SCALES["gpu"]) == "scale gpu: all training images, 40 epochs, on the CUDA"
+    assert str(SCALES["gpu"]) == "scale gpu: all training images, 20 epochs, on the CUDA"
+
+
+def test_what_scale_and_device_may_change(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A claim that does not hold ends a chapter where the book is made, and nowhere else."""
+    pretend(monkeypatch, False, None)
+    assert SCALES["gpu"].rounding == {}
+    for name, gpu in (("smoke", False), ("cpu", False), ("gpu", False), ("cpu", True)):
+        pretend(monkeypatch, gpu, None)
+        SCALES[name].expect(torch.tensor(2.0) > 1, "two is more than one")
+        assert capsys.readouterr().out == ""
+        if name == "gpu" or gpu:
+            SCALES[name].expect(False, "tea is cold")
+            assert capsys.readouterr().out == f"{DIFFERS}tea is cold\n"
+        else:
+            with pytest.raises(AssertionError, match=r"^tea is cold$"):
+                SCALES[name].expect(False, "tea is cold")
+    torch.testing.assert_close(torch.ones(2), torch.full((2,), 1.01), **SCALES["gpu"].rounding)

@@ -1,13 +1,17 @@
 """Keep how long the chapters took and write it into their first boxes; `make times` calls it.
 
     python tools/chapter_times.py
+    python tools/chapter_times.py OUT/chapters.json
 
-The execution cache knows the seconds of a chapter that was executed alone. Of the line `**Time** 40
-minutes to read; code: …` what follows "code: " is written: from the records of scales cpu and gpu.
+The execution cache knows the seconds of a chapter that was executed alone, OUT/chapters.json of
+benchmarks/gpu.sh those on a GPU. Of the line `**Time** 40 minutes to read; code: …` what follows
+"code: " is written: from the records of scales cpu and gpu.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import re
 import sys
 from collections.abc import Iterable
@@ -45,8 +49,14 @@ def code_time(chapter: str, runs: Iterable[dict[str, Any]]) -> str:
     cpu, gpu = measured["cpu", "cpu"], measured.get(("gpu", "cuda"))
     cores, name = cpu["threads"], cpu["hardware"].rpartition(",")[0]
     time = f"{clock(cpu['seconds'])} on {cores} CPU core{'s' if cores > 1 else ''} ({name})"
-    there = f"; {clock(gpu['seconds'])} on a GPU ({gpu['hardware']})." if gpu else None
+    there = f"; {clock(gpu['seconds'])} on a GPU ({machine(gpu)})." if gpu else None
     return time + (there or ", not measured on a GPU.")
+
+
+def machine(run: dict[str, Any]) -> str:
+    """What a chapter ran on, and whether other chapters ran there beside it."""
+    busy = run.get("at_once", 1)
+    return run["hardware"] + (f", {busy} chapters at a time" if busy > 1 else "")
 
 
 def kept() -> list[dict[str, Any]]:
@@ -70,7 +80,26 @@ def keep(path: Path, cache: Any) -> None:
         write_run(EXPERIMENT, f"{path.stem}-{scale.name}", result)
 
 
-def main() -> None:
+def keep_from_gpu(path: Path) -> None:
+    """Record the times of the chapters that gpu.sh ran to their end; an error for a rehearsal."""
+    told = json.loads(path.read_text("utf-8"))
+    if (told["scale"], told["device"]) != ("gpu", "cuda"):
+        raise SystemExit(f"{path} is of scale {told['scale']} on {told['device']}, not on a GPU")
+    keys = ("scale", "device", "at_once", "library_commit", "hardware", "torch")
+    about = {key: told[key] for key in keys}
+    for name, found in told["chapters"].items():
+        if "seconds" in found:
+            run = {"chapter": name, "seconds": found["seconds"], **about}
+            write_run(EXPERIMENT, f"{name}-gpu", run)
+        else:
+            print(f"{name} stopped: {found['stopped']}", file=sys.stderr)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("gpu", nargs="?", type=Path, help="chapters.json of benchmarks/gpu.sh")
+    if measured := parser.parse_args(arguments).gpu:
+        keep_from_gpu(measured)
     cache = get_cache(ROOT / "_build" / ".jupyter_cache")
     for path in sorted((ROOT / "book").glob("[0-9]*.ipynb")):
         with suppress(KeyError):  # not executed

@@ -61,7 +61,7 @@ def page() -> str:
                     "chapter": f"[]({run['chapter']}.ipynb)",
                     "scale": f"`{run['scale']}`",
                     "time": run["seconds"],
-                    "hardware": run["hardware"],
+                    "hardware": chapter_times.machine(run),
                 }
                 for run in runs
             )
