@@ -20,6 +20,7 @@ from cvae_lib.checkpoint import read_tensors
 from cvae_lib.data import shipped_photos
 from cvae_lib.data.coco import annotation_file
 from cvae_lib.pretrained import load_checkpoint
+from cvae_lib.train import TrainConfig
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "book" / "many_machines.md").read_text("utf-8")
@@ -90,8 +91,8 @@ def finish(*processes: subprocess.Popen[str], told: str = "") -> str:
     return "".join(line for line in lines if line.startswith(("cpu", "epoch", "cvae", "The ")))
 
 
-def weights(folder: Path) -> Weights:
-    tensors, _ = read_tensors(folder / "runs" / "photos.safetensors")
+def weights(folder: Path, name: str = "photos") -> Weights:
+    tensors, _ = read_tensors(folder / "runs" / f"{name}.safetensors")
     return {name: tensor for name, tensor in tensors.items() if name.startswith("model.")}
 
 
@@ -141,11 +142,11 @@ def test_slurm_s_time_is_up(env: dict[str, str], expected: Weights, tmp_path: Pa
             break
     said, _ = job.communicate(timeout=200)
     assert job.returncode != 0 and (tmp_path / "requeued").exists(), said
-    assert said.count("interrupted; the same command goes on from runs/photos.safetensors") == 1
+    assert said.count("interrupted; the same command goes on from runs/try.safetensors") == 1
     (tmp_path / "requeued").unlink()
     said = finish(start(REHEARSE, tmp_path, env))
     assert "epoch 1 of 10" not in said and "epoch 10 of 10" in said
-    assert_equal(weights(tmp_path), expected)
+    assert_equal(weights(tmp_path, "try"), expected)
     assert not (tmp_path / "requeued").exists()
 
 
@@ -206,9 +207,13 @@ def test_images_per_second_are_what_the_formula_says() -> None:
     assert rows("## Images per second") == expected
     # an epoch trains on nine tenths; process 0 alone validates on one
     shares = [0.1 / 3 / (0.1 / 3 + 0.9 / gpus) for gpus in (1, 16)]
-    assert "{:.0%} of an epoch's time with one GPU, and {:.0%} with".format(*shares).replace(
+    assert "{:.0%} of an epoch's time with one GPU, and up to {:.0%} with".format(*shares).replace(
         "%", " %"
     ) in " ".join(PAGE.split())
+    usual = TrainConfig()
+    lr = usual.lr * (batch / usual.batch_size) ** 0.5
+    assert f"its default, {usual.lr}, is for the default batch of {usual.batch_size}" in PAGE
+    assert f"From {usual.batch_size} to {batch} images that is {lr:.4f}." in PAGE
 
 
 def test_bytes_and_seconds_of_the_photographs() -> None:
