@@ -13,6 +13,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LOWEST := _build/lowest/.installed
 NOTEBOOKS = $(sort $(wildcard book/*.ipynb))
 SOURCES := cvae_lib tests tools benchmarks book
 EXTRAS := book,dev,instructor
@@ -30,7 +31,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 # The targets share one environment and one build folder: `make -j` runs them one after another.
 .NOTPARALLEL:
-.PHONY: help install book check-book pdf slides assignments test test-library lint format serve clean set-repository benchmark spelling linkcheck times results
+.PHONY: help install book check-book pdf slides assignments test test-library test-lowest lint format serve clean set-repository benchmark spelling linkcheck times results
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -94,6 +95,16 @@ test: install lint ## lint, unit tests with coverage, then every chapter at smok
 
 test-library: install ## the library's tests alone: no browser, no chapter
 	@CVAE_SCALE=smoke OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile $(LIBRARY_TESTS)
+
+$(LOWEST): pyproject.toml | install
+	@rm -rf $(@D)
+	@$(BIN)/uv venv --quiet --python $(PYTHON) $(@D)
+	@$(BIN)/uv pip install --quiet --python $(@D) --resolution lowest-direct -e '.[dev]'
+	@touch $@
+
+test-lowest: $(LOWEST) ## the library's tests and every chapter, with the lowest versions of pyproject.toml (PYTHON=python3.10)
+	@CVAE_SCALE=smoke OMP_NUM_THREADS=1 $(<D)/bin/pytest -n $(JOBS) --dist loadfile $(LIBRARY_TESTS)
+	@CVAE_SCALE=smoke OMP_NUM_THREADS=1 $(<D)/bin/pytest -n $(JOBS) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 120 $(NOTEBOOKS)
 
 lint: install spelling ## check style, types and spelling, change nothing
 	@$(BIN)/ruff check --quiet $(SOURCES)

