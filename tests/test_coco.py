@@ -469,8 +469,10 @@ def test_nothing_is_done_twice(
     assert len(arrays(tmp_path)) == 5 and len(decoded) == 10
 
 
-@pytest.mark.parametrize("change", ["photo", "time", "new photo", "annotations"])
-def test_another_source_is_another_array(change: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", ["photo", "time", "new photo", "annotations", "Pillow"])
+def test_another_source_is_another_array(
+    change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = plain(3)
     write_coco(tmp_path, files | {"late.jpg": b""})
     photo = tmp_path / "val2017" / next(iter(files))
@@ -483,11 +485,13 @@ def test_another_source_is_another_array(change: str, tmp_path: Path) -> None:
         os.utime(photo, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
     elif change == "new photo":
         (tmp_path / "val2017" / "late.jpg").write_bytes(encoded(flag()))
+    elif change == "Pillow":
+        monkeypatch.setattr("PIL.__version__", "another")
     else:
         write_coco(tmp_path, files | {"late.jpg": b""}, [(1, "changed")])
     new = coco_images("val2017", 8, tmp_path).images
     assert len(arrays(tmp_path)) == 2
-    assert np.array_equal(old, new) == (change == "time")
+    assert np.array_equal(old, new) == (change in ("time", "Pillow"))
 
 
 @pytest.mark.parametrize(

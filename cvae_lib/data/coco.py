@@ -17,6 +17,7 @@ from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 import numpy as np
+import PIL
 from filelock import FileLock
 from PIL import Image, ImageOps
 from PIL.Image import Transpose as T
@@ -110,8 +111,9 @@ def coco_images(split: str, size: int, root: Root = None, *, progress: bool = Fa
     The captions of a split ("val2017", …) are in ``ROOT/annotations/captions_SPLIT.json``, its JPEG
     or PNG files in ``ROOT/SPLIT``; `write_scenes` makes such a folder, too. ``root`` is by default
     ``$CVAE_COCO_ROOT``, else where `download_coco` puts it. The array is kept in the user's cache
-    until annotations or photos change. ValueError if ``split`` or ``size`` makes no sense,
-    DataError if annotations, photos or the kept array are missing or not what they should be.
+    until annotations, photos or Pillow, which decodes them, change. ValueError if ``split`` or
+    ``size`` makes no sense, DataError if annotations, photos or the kept array are missing or not
+    what they should be.
     """
     size = whole_number("size", size, at_least=1)
     folder, path = coco_root(root) / split, annotation_file(split, root)
@@ -121,7 +123,7 @@ def coco_images(split: str, size: int, root: Root = None, *, progress: bool = Fa
     stamps = {photo.file_name: _stamp(folder / photo.file_name) for photo in captioned}
     present = [photo for photo in captioned if stamps[photo.file_name]]
     array = cache_root() / "coco-arrays" / f"{split}-{size}"
-    key = [VERSION, hashlib.sha256(content).hexdigest(), size, stamps]
+    key = [VERSION, PIL.__version__, hashlib.sha256(content).hexdigest(), size, stamps]
     row, decode = np.dtype((np.uint8, (3, size, size))), partial(_decode, folder, size)
     images, notes = files.cached_array(array, key, row, decode, present, CHUNK, "photos" * progress)
     kinds = list(chain(*notes))  # of each photo
