@@ -257,6 +257,8 @@ def test_notes_open_in_a_window_of_their_own(deck: Path, browser: "Browser") -> 
 def test_a_deck_prints_one_slide_a_sheet(deck: Path, browser: "Browser", tmp_path: Path) -> None:
     pypdf = pytest.importorskip("pypdf", reason="`make install` brings it")
     page = opened(browser, deck, [], "?print-pdf")
+    laid_out = "document.querySelectorAll('.pdf-page').length === Reveal.getTotalSlides()"
+    page.wait_for_function(laid_out)  # some time after it is ready
     page.pdf(path=tmp_path / "deck.pdf", prefer_css_page_size=True, print_background=True)
     sheets = pypdf.PdfReader(tmp_path / "deck.pdf").pages
     assert len(sheets) == page.evaluate("Reveal.getTotalSlides()")
