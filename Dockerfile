@@ -23,7 +23,7 @@ WORKDIR /words-to-pictures
 # What developers want besides; .devcontainer/devcontainer.json stops here.
 FROM tools AS develop
 RUN apt-get update -qq \
- && apt-get install -y -qq --no-install-recommends bubblewrap chromium \
+ && apt-get install -y -qq --no-install-recommends bubblewrap chromium fonts-liberation \
  && rm -rf /var/lib/apt/lists/*
 USER reader
 
