@@ -18,7 +18,7 @@ NOTEBOOKS = $(sort $(wildcard book/*.ipynb))
 SOURCES := cvae_lib tests tools benchmarks book
 EXTRAS := book,dev,instructor
 # The library's tests know the library, and nothing of what builds and checks the book around it.
-AROUND := $(basename $(notdir $(wildcard tools/*.py))) small_book test_grading
+AROUND := $(basename $(notdir $(wildcard tools/*.py))) small_book test_book test_grading
 EMPTY :=
 LIBRARY_TESTS = $(shell grep -LwE '^ *(import|from) ($(subst $(EMPTY) $(EMPTY),|,$(AROUND)))' \
   $$(grep -lwE '^ *(import|from) cvae_lib' tests/test_*.py))
