@@ -79,7 +79,7 @@ def one_of(name: str, value: str, known: Iterable[str]) -> str:
 
 
 def same_shape(x: Tensor, y: Tensor, names: tuple[str, str]) -> None:
-    """Let two tensors (any shape) pass that may be compared value by value: neither broadcasts."""
+    """ValueError unless two tensors have one shape: compared by value, neither may broadcast."""
     if x.shape != y.shape:
         shapes = f"{tuple(x.shape)} and {tuple(y.shape)}"
         raise ValueError(f"{' and '.join(names)} must have one shape, got {shapes}")

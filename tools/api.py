@@ -110,6 +110,7 @@ class Pages(SphinxDirective):
     option_spec: ClassVar[dict[str, Any]] = {}
 
     def lines(self) -> list[str]:
+        """The text to parse: each directive's own."""
         raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
