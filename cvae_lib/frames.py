@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import json
+import math
 from collections.abc import Callable, Mapping
 from itertools import product
 from typing import Any, NamedTuple
@@ -89,7 +90,8 @@ def _drawn(figure: Figure | None) -> tuple[np.ndarray, str]:
 
 def _same_size(pictures: list[np.ndarray]) -> np.ndarray:
     """Pictures (N, H, W, 3) in whole blocks, with white at the right and below smaller ones."""
-    height, width, _ = -(-np.max([p.shape for p in pictures], axis=0) // BLOCK) * BLOCK
+    sides = zip(*(picture.shape[:2] for picture in pictures), strict=True)
+    height, width = (math.ceil(max(side) / BLOCK) * BLOCK for side in sides)
     pages = np.full((len(pictures), height, width, 3), 255, np.uint8)
     for page, picture in zip(pages, pictures, strict=True):
         page[: picture.shape[0], : picture.shape[1]] = picture
