@@ -115,7 +115,7 @@ def built(folder: Path) -> Path:
 def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A built book whose chapters have run; nothing is known of where the second did."""
     write(folder := tmp_path_factory.mktemp("book"), "cache")
-    steam, about = notebook("A kettle", "fig-01-steam"), {"execution_seconds": 61.4, "jobs": 1}
+    steam, about = notebook("A kettle", "fig-01-steam"), {"execution_seconds": 61.4, "jobs": 2}
     data = {"image/png": base64.b64encode(png(PIXELS)).decode()}
     fill_cache(folder, "01_kettle", steam, data, about | KNOWN)
     leaf = notebook("A leaf", "fig-02-leaf")
@@ -246,7 +246,7 @@ def test_a_chapter_says_where_its_outputs_come_from(book: Path, published: Path)
         return found
 
     day = r"Run on \d+ [A-Z][a-z]+ 20\d\d in"
-    known = ", at scale cpu, on a kettle, with cvae_lib 0.7, commit abc123 with changes."
+    known = " beside another chapter, at scale cpu, on a kettle, with cvae_lib 0.7, commit abc123 with changes."
     assert re.fullmatch(rf"{day} 61 seconds{known}", line(book, "01_kettle"))
     assert re.fullmatch(rf"{day} 3 seconds\.", line(book, "02_leaf")), "only that is known"
     assert line(published, "01_kettle") == provenance.NOT_RUN

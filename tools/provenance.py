@@ -20,6 +20,8 @@ def sentence(about: dict[str, Any]) -> str:
     """What is known of a run, as text: date and seconds always, the rest where it was kept."""
     created = about["created"]
     parts = [f"Run on {created.day} {created:%B %Y} in {about['execution_seconds']:.0f} seconds"]
+    if about.get("jobs", 1) > 1:
+        parts[0] += " beside another chapter"
     if scale := about.get("scale"):
         parts.append(f"at scale {scale}")
     if hardware := about.get("hardware"):
