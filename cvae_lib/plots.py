@@ -54,10 +54,11 @@ def plot_grid(
     (widest, highest), height = np.max(sizes, axis=0), scale * images.shape[2] / images.shape[3]
     gap = max(0.04 * scale, widest + 0.08 - scale)
     row_gap = 0.04 * scale + (highest + 0.08 if len(titles) > columns else 0)
-    inner = columns * (scale + gap) - gap, rows * (height + row_gap) - row_gap
-    figure.set_size_inches(inner)
+    inner = np.array([columns * (scale + gap) - gap, rows * (height + row_gap) - row_gap])
+    figure.set_size_inches(*inner)
     figure.subplots_adjust(0, 0, 1, 1, gap / scale, row_gap / height)
     page = figure.get_tightbbox().padded(0.04)
-    figure.set_size_inches(page.size)
-    figure.subplots_adjust(*(-page.p0 / page.size), *((inner - page.p0) / page.size))
+    start, size = np.array(page.p0), np.array(page.size)
+    figure.set_size_inches(*size)
+    figure.subplots_adjust(*(-start / size), *((inner - start) / size))
     return figure

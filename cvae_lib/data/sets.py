@@ -201,7 +201,8 @@ class CaptionedSet(DataSet):
         return hashlib.sha256(told.encode()).hexdigest()
 
     def take(self, positions: Sequence[Tensor], seed: Sequence[int] | None = None) -> Batches:
-        captions, style = self.starts[:-1], np.zeros(len(positions), int)
+        captions: np.ndarray = self.starts[:-1]
+        style: np.ndarray = np.zeros(len(positions), int)
         if seed is not None:
             rng = np.random.default_rng(seed)
             if self.styles and isinstance(self.vectors, Words):  # one for a batch: little padding
