@@ -52,7 +52,8 @@ EXPERIMENTS = {
         f"`{MODEL}`, one training, draws {COUNT} garments of each class from its prior given "
         "measured attributes. Right: on the asked side of the median of the class's pictures drawn "
         "without an adjective (grey: in their middle half), of two adjectives both. Agreement is "
-        "the judge's; the seeds are of the noise. The means are over the classes the adjectives "
+        "the judge's, “without an adjective” that of 2,000 other pictures; “lost” is how far it "
+        "falls; the seeds are of the noise. The means are over the classes the adjectives "
         "are offered for. Told in [Chapter 08](08_words_to_pictures.ipynb).",
         {
             "right": "right",

@@ -55,10 +55,11 @@ EXPERIMENTS = {
         "Sentences that are obeyed",
         "Shares of pictures in which everything is as 2,000 fresh texts ask: their number of "
         "things, and every thing's colour, shape and place. “Plain” texts name no place; “lone”: "
-        "of those, and no more regions stand out than things (of real scenes of one thing in all, "
-        "of two in 96 %); “related” ones say where two things lie to each other. One training "
-        "each; the seeds are of the noise. Told in chapters [10](10_text_conditional_vae.ipynb) "
-        "and [13](13_to_stable_diffusion.ipynb).",
+        "of those, and no more regions stand out than things (true of all real scenes of one "
+        "thing, of 96 % of those of two); “related” ones say where two things lie to each other; "
+        "“rebuilt” pictures have their own codes, “borrowed code” is another picture's. One "
+        "training each; the seeds are of the noise. Told in chapters "
+        "[10](10_text_conditional_vae.ipynb) and [13](13_to_stable_diffusion.ipynb).",
         {
             "one": "placed.one_all",
             "two": "placed.two_all",

@@ -1,7 +1,8 @@
 """Input contracts: a check returns what it was given, or says what came and what would be right.
 
-Wrong types are TypeErrors, all else ValueErrors. Values are read on the CPU only: elsewhere a look
-at them would stop the device, and inside `torch.compile` break the graph.
+What is no number, tensor or array is a TypeError; all else, a tensor's dtype too, a ValueError.
+Values are read on the CPU only: elsewhere a look at them would stop the device, and inside
+`torch.compile` break the graph.
 """
 
 import reprlib
@@ -60,7 +61,7 @@ def check_labels(
 
 
 def check_texts(value: Any, dim: int, words: bool, batch: int | None = None) -> Tensor:
-    """Vectors of texts (B, dim), or of their ``words`` (B, L, dim); ValueError for others."""
+    """Vectors of texts (B, dim), or of their ``words`` (B, L, dim); ValueError for other ones."""
     text = as_tensor(value, "text vectors must be a tensor or an array")
     fits = text.is_floating_point() and text.shape[1 + words :] == (dim,)
     if not fits or batch not in (None, len(text)):

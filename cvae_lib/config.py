@@ -28,8 +28,8 @@ class TrainConfig:
     epochs: int = 20  # passes over the training set
     batch_size: int = 192  # images a step, of all processes together
     lr: float = 2e-3  # Adam's step size at its highest
-    schedule: Literal["cosine", "constant"] = "constant"  # of the step size, down to 0
-    lr_warmup: int = 0  # optimizer steps until the step size is what the schedule says, from 0
+    schedule: Literal["cosine", "constant"] = "constant"  # of the step size; "cosine" ends at 0
+    lr_warmup: int = 0  # optimizer steps until the step size is what the schedule says, in a line
     grad_clip: float | None = None  # largest norm of the gradient of all weights together
     beta: float = 1.0  # weight of the KL term
     beta_start: float = 0.0  # its weight at the first step, if there is a warm-up

@@ -113,8 +113,9 @@ def fit_layout(
 ) -> dict[str, Any]:
     """Train the layout of a model that reads words, on captions of scenes, for its ``sample``.
 
-    ``encoder`` reads the words; of the ``config`` count epochs, batch_size, seed and what is of the
-    step size. Returns each epoch's mean "nll" of a text, in nats, how many "texts" and "seconds".
+    ``encoder`` reads the words; of ``config`` only epochs, batch_size, seed and the settings of the
+    step size are used. Returns each epoch's mean "nll" of a text, in nats, how many "texts" and
+    "seconds".
     """
     started, history = time.perf_counter(), list[float]()
     layout, texts = model.prior.layout, open_texts(data, config.seed)

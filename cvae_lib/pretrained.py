@@ -72,7 +72,7 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Any
 def load(
     name: str, device: str | torch.device = "cpu"
 ) -> tuple[Any, TextEncoder | None, dict[str, Any] | None]:
-    """Return a shipped model or that of a checkpoint, its texts' encoder, and a shipped one's run.
+    """Return a model, shipped or of a checkpoint, its texts' encoder, and a shipped one's record.
 
     ValueError if there is no such model or file, CheckpointError for another file or encoder.
     """

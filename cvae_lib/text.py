@@ -87,10 +87,11 @@ def garments_from_text(text: str) -> list[Garment]:
 
     A noun has the number and the adjectives before it, back to an article, number, preposition or
     verb, and those of a simple predicate behind ("a bag that is dark", "a coat, dark and long"):
-    the bags of "two dark shirts and bags" are as many and as they like. Words are those of
-    garments.json; case, plurals, and hyphen, space or nothing ("T-shirt", "t shirt", "tshirts")
-    make no difference. "A pair of boots" is one picture, "a pair of bags" two. Without a number a
-    singular counts 1, a plural None. Negation is not understood: "no dress" is a dress.
+    in "two dark shirts and bags" the bags have neither. Words are those of garments.json; case,
+    plurals, and hyphen, space or nothing ("T-shirt", "t shirt", "tshirts") make no difference. "A
+    pair of boots" is one picture, "a pair of bags" two; "a few" counts 3, "several" 4. Without a
+    number a singular counts 1, a plural None. Neither negation nor fractions in words are
+    understood: "no dress" is a dress.
 
     Raises ValueError for a text without a garment, one over `MAX_TEXT` characters, and a number
     of garments that is not a whole one from 1 to `grammar.MAX_COUNT`; TypeError for no str.

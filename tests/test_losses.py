@@ -292,8 +292,11 @@ def test_what_is_compared_does_not_broadcast(shape: tuple[int, ...]) -> None:
 def test_a_variance_broadcasts_to_the_data_and_not_beyond() -> None:
     x, mean = doubles(8, 1), doubles(8, 1, seed=1)
     assert losses.gaussian_nll(x, mean, doubles(1)).shape == (8,)
-    with pytest.raises(ValueError, match=r"logvar must broadcast to \(8, 1\), got \(8,\)"):
-        losses.gaussian_nll(x, mean, doubles(8))
+    for shape in ((8,), (3,), (2, 1), (1, 8, 1)):
+        with pytest.raises(
+            ValueError, match=rf"logvar must broadcast to \(8, 1\), got \({shape[0]},"
+        ):
+            losses.gaussian_nll(x, mean, doubles(*shape))
     with pytest.raises(ValueError, match="mu and logvar must have one shape"):
         losses.reparameterize(mean, doubles(8))
 

@@ -43,7 +43,8 @@ def page() -> str:
         "What the records of this book hold, with the command that makes each again. −ELBO, "
         "distortion and rate are in nats a picture, the squared error (SSE) is the sum over its "
         "pixels; the other measures are those of [Chapter 07](07_measuring_images.ipynb). A ± is a "
-        "95 % confidence interval over seeds.",
+        "95 % confidence interval over seeds. An *arm* is one of the variants that an experiment "
+        "compares; “seeds” says how many times it ran.",
     ]
     shipped = {name: record(name) for name in RECIPES}
     for text, rows, columns in importlib.import_module("pretrain").tables(shipped, address):

@@ -65,6 +65,7 @@ class CocoImages(NamedTuple):
     Images with captions may be "missing" or "broken" (cut off, damaged, too large, neither JPEG nor
     PNG), captions "orphans" of no listed image or "empty", without a letter or digit; photos were
     turned to RGB ("grey", "cmyk", "palette"), laid over white ("alpha") or upright ("rotated").
+    "images" and "captions" count what the file lists, "uncaptioned" images without a caption.
     """
 
     images: np.ndarray  # uint8 (N, 3, size, size)

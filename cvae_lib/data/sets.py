@@ -43,8 +43,9 @@ class DataSet(Protocol):
     def take(self, positions: Sequence[Tensor], seed: Sequence[int] | None = None) -> Batches:
         """Yield a batch for each of ``positions`` (int64, on the CPU), its images in their order.
 
-        Of several conditions, ``seed`` and the image say which is taken; without it the first. Of
-        words in several styles, ``seed`` and how many batches follow say which style all have.
+        Of an image's captions ``seed`` chooses one; without it the first is taken. Of words in
+        several styles, all images of a batch have one, chosen by ``seed`` and by how many batches
+        are still to come.
         """
 
     def __len__(self) -> int:

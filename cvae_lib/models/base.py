@@ -60,7 +60,10 @@ class BaseVAE(Rebuildable):
         self.register_buffer("observation_logvar", torch.tensor(losses.UNIT_WEIGHT_LOGVAR))
 
     def prepare(self, condition: Any, batch: int | None = None) -> Tensor | None:
-        """The condition as the layers get it, (B, …); ValueError unless it fits model and batch."""
+        """The condition as the layers get it, (B, …).
+
+        TypeError for what is no tensor or array, ValueError unless it fits model and batch.
+        """
         raise NotImplementedError
 
     def encode(self, x: Tensor, condition: Any = None) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,7 @@ class Sizes(NamedTuple):
 
 
 class Unconditional(nn.Module):
-    """The condition does not enter. What the others change of that is all they are."""
+    """The condition does not enter. The other ways in override what they do differently."""
 
     features_width = latent_width = 0  # what is appended to the features, and to z
 

@@ -75,7 +75,8 @@ class VAE(BaseVAE):
     ) -> Tensor:
         """Draw ``count`` pictures of a class that measure as asked, else as `sample`.
 
-        ``shares``: attribute → the share of the class's pictures that should measure less:
+        For models that are told a label. ``shares``: attribute, of "brightness", "width" and
+        "shading", one at least → the share of the class's pictures that should measure less:
         {"brightness": 0.1} asks for those at the border of the darkest tenth. z is drawn from the
         class's prior given the attributes (`Prior.given`), which are regressed on it.
         """

@@ -86,7 +86,7 @@ class Prior(nn.Module):
 
         Each N(m, S) becomes N(m + G (value − weight m), S − G weight S), with the gain
         G = S weightᵀ (weight S weightᵀ + noise)⁻¹, and counts as much as its density at the value.
-        Shapes (P, latent_dim), (P,) and (P, P). Source: Bishop 2006, section 2.3.
+        All in float64, (P, latent_dim), (P,) and (P, P). Source: Bishop 2006, section 2.3.
         """
         parts = (part[label].cpu().double() for part in (self.weight, self.mean, self.scale))
         share, mean, scale = parts
@@ -119,7 +119,8 @@ class Prior(nn.Module):
                 equal weights if None.
             text: (latent_dim, text_dim): the mean for the text t is mean + text · t. None: 0.
 
-        ValueError for other shapes, values that are not finite, or other covariances.
+        ValueError for other shapes, values that are not finite, or covariances that are not
+        positive definite; only their lower triangles are read.
         """
         values = {"mean": mean, "scale": covariance, "weight": weight, "text": text}
         given = {name: value for name, value in values.items() if value is not None}

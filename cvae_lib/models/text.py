@@ -27,7 +27,8 @@ class TextConditionalVAE(BaseVAE):
             "film" acts after every BatchNorm of the decoder, as a conditional BatchNorm does, on
             its first map and the encoder's last; "concat-film" is both; "attend" takes a vector for
             each word, (B, L, text_dim) padded with zeros, at which the maps look (`Attend`).
-        width: channels of the first stage; each further stage doubles them. Even.
+        width: channels of the first stage; each further stage doubles them. Even; for
+            "attend" a multiple of 4.
         text_features: what "concat" appends to the encoder's features.
         normalise_text: give each text vector mean 0 and variance 1 over its coordinates. CLIP's
             have a length near 10 and hashed ones 1, hardly heard beside the coordinates of z.
