@@ -17,6 +17,7 @@ import pytest
 pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[instructor]'")
 
 import address
+import export_grades
 import make_assignments
 import nbgrader_config
 import twelve
@@ -201,12 +202,29 @@ def test_a_submission_goes_to_its_variant(release: NotebookNode, tmp_path: Path)
         for student in (f"own-{variant}", f"others-{variant}"):
             (tmp_path / "down" / student).mkdir(parents=True)
             nbformat.write(notebook, tmp_path / "down" / student / "ps1.ipynb")
+    collect("ps1", tmp_path / "down", courses, {})  # and again, with a list: nothing stays behind
     remarks = collect("ps1", tmp_path / "down", courses, {"others-0": 3, "own-3": 3})
     assert remarks == ["others-0: got variant 3, handed in variant 0"]
     for course, students in zip(
         courses, ({"own-0"}, {"own-3", "others-3", "others-0"}), strict=True
     ):
         assert {path.name for path in (course / "submitted").iterdir()} == students
+
+
+def test_another_set_s_notebook_is_no_answer(release: NotebookNode) -> None:
+    other = nbformat.writes(render(SOURCES / "ps2.ipynb")).encode()
+    _, said = parse(Handed("ada", "ps1.ipynb", other), release)
+    assert said == "is a notebook, but not that of this problem set"
+
+
+def test_a_set_that_counts_twice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"variant-0": [Grade("ada", "ps1", 88, 100, 0)], "variant-1": []}
+    monkeypatch.setattr(export_grades, "read_grades", lambda course: found[course.name])
+    courses = [Path("variant-0"), Path("variant-1")]
+    assert export_grades.gather(courses) == found["variant-0"]
+    found["variant-1"] = [Grade("ada", "ps2", 1, 2, 0), Grade("ada", "ps1", 0, 100, 0)]
+    with pytest.raises(ExportError, match=r"ada has grades for ps1 in variant-0 .*student remove"):
+        export_grades.gather(courses)
 
 
 GRADES = [
@@ -247,10 +265,10 @@ def test_another_file_is_refused() -> None:
 def test_the_button_opens_the_fork_s_notebook(
     release: NotebookNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = "https://colab.research.google.com/github/ada/fork/blob/assignments/ps1.ipynb"
+    page = "https://colab.research.google.com/github/ada/fork/blob/assignments/variant-2/ps1.ipynb"
     for slug, there in (("ada/fork", True), (None, False)):
         monkeypatch.setattr(address, "found", lambda slug=slug: slug)
-        notebook = make_assignments.for_colab(nbformat.from_dict(release), "ps1")
+        notebook = make_assignments.for_colab(nbformat.from_dict(release), "ps1", 2)
         assert (page in notebook.cells[0].source) is there
         assert "File → Download" in notebook.cells[0].source
         written = make_assignments.addressed(render(SOURCES / "ps1.ipynb")).cells

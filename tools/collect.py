@@ -15,14 +15,17 @@ from __future__ import annotations
 import argparse
 import csv
 import re
+import shutil
 import sys
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+from problem_sets import max_points
 
 LIMIT = 20 * 2**20  # bytes of a submission; a solved set with its figures has half a million
 STUDENT = re.compile(r"[\w@][\w@.-]*")
@@ -104,7 +107,7 @@ def parse(handed: Handed, release: NotebookNode) -> tuple[NotebookNode, str]:
         else:
             notebook = nbformat.reads(handed.content.decode("utf-8"), as_version=4)
             nbformat.validate(notebook)
-            if any("nbgrader" in cell.metadata for cell in notebook.cells):
+            if max_points(notebook).keys() & max_points(release).keys():
                 return notebook, ""
             reason = "is a notebook, but not that of this problem set"
     except Exception:  # whatever a file from outside may do to a parser
@@ -154,8 +157,12 @@ def collect(name: str, downloads: Path, courses: list[Path], variants: dict[str,
             remarks.append(f"{student}: {handed.name} {reason}")
         elif says != variant:
             remarks.append(f"{student}: got variant {variant}, handed in variant {says}")
+        for other, _ in by_variant.values():  # none of an earlier run is left in another variant
+            shutil.rmtree(other / "submitted" / student / name, ignore_errors=True)
+            with suppress(OSError):  # it holds other sets, or is not there
+                (other / "submitted" / student).rmdir()
         folder = course / "submitted" / student / name
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True)
         nbformat.write(notebook, folder / f"{name}.ipynb")
     return remarks
 

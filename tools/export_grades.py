@@ -61,6 +61,21 @@ def read_grades(course: Path) -> list[Grade]:
         ]
 
 
+def gather(courses: list[Path]) -> list[Grade]:
+    """The grades of all courses; ExportError if a student has one set in several of them."""
+    where: dict[tuple[str, str], Path] = {}
+    grades = []
+    for course in courses:
+        for grade in read_grades(course):
+            if (before := where.setdefault((grade.student, grade.set_name), course)) != course:
+                raise ExportError(
+                    f"{grade.student} has grades for {grade.set_name} in {before} and in {course}; "
+                    f"in the wrong one say: nbgrader db student remove {grade.student} --force"
+                )
+            grades.append(grade)
+    return grades
+
+
 def number(points: float) -> str:
     """Points as both platforms read them: 88, 72.5."""
     return f"{points:.2f}".rstrip("0").rstrip(".")
@@ -128,7 +143,7 @@ def main() -> None:
     parser.add_argument("--set", dest="set_name", help="ps1 alone, …")
     given = parser.parse_args()
     try:
-        grades = [grade for course in given.courses for grade in read_grades(course)]
+        grades = gather(given.courses)
         if given.set_name:
             grades = [grade for grade in grades if grade.set_name == given.set_name]
         rows, fields, found = fill(given.into.read_text("utf-8-sig"), grades)

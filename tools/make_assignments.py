@@ -43,10 +43,11 @@ def addressed(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def for_colab(notebook: NotebookNode, name: str) -> NotebookNode:
+def for_colab(notebook: NotebookNode, name: str, seed: int) -> NotebookNode:
     """The student's version with a button that opens it in Colab, where the repository is known."""
     badge = "https://colab.research.google.com/assets/colab-badge.svg"
-    page = f"https://colab.research.google.com/github/{address.found()}/blob/{BRANCH}/{name}.ipynb"
+    host = f"https://colab.research.google.com/github/{address.found()}/blob"
+    page = f"{host}/{BRANCH}/variant-{seed}/{name}.ipynb"
     button = f"[![Open in Colab]({badge})]({page})\n\n" if address.found() else ""
     text = (
         "Save a copy of your own (*File → Save a copy in Drive*), and run the first cell: it "
@@ -79,7 +80,7 @@ def make_set(source: Path, course: Path, seed: int) -> None:
     nbformat.write(notebook, course / "source" / name / f"{name}.ipynb")
     release(course, name)
     handed_out = nbformat.read(course / "release" / name / f"{name}.ipynb", as_version=4)
-    nbformat.write(for_colab(handed_out, name), course / "colab" / f"{name}.ipynb")
+    nbformat.write(for_colab(handed_out, name, seed), course / "colab" / f"{name}.ipynb")
     for folder in ("release", "colab"):
         if seen := list(told(course / folder, secrets(notebook))):
             raise ProblemSetError("a student would see\n" + "\n".join(seen))
