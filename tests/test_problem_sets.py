@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
+import symtable
 from itertools import combinations
 from pathlib import Path
 
@@ -13,6 +15,7 @@ pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[instru
 
 import check_secrets
 import problem_sets
+from IPython.core.inputtransformer2 import TransformerManager
 from problem_sets import (
     SOURCES,
     Wrong,
@@ -95,6 +98,45 @@ def test_another_variant_s_answers_with_its_numbers_lose_points(name: str) -> No
                 )
         lost.append(sum(max_points(notebook).values()) - earned(notebook, shows=False).total)
     assert all(points > 0 for points in lost), lost
+
+
+@each_set
+def test_every_check_says_what_is_wrong(name: str) -> None:
+    """Without a message, students read the single word AssertionError."""
+    notebook = read(SETS[name])
+    for test in max_points(notebook):
+        for node in ast.walk(ast.parse(find(notebook, test).source)):
+            assert not isinstance(node, ast.Assert) or node.msg, f"{test}: {ast.unparse(node)}"
+
+
+def global_names(source: str) -> tuple[set[str], set[str]]:
+    """The global names that a cell defines, and those that it uses."""
+    source = TransformerManager().transform_cell(source)
+    whole = symtable.symtable(source, "cell", "exec")
+    defined = {s.get_name() for s in whole.get_symbols() if s.is_assigned() or s.is_imported()}
+    used, tables = set(whole.get_identifiers()), whole.get_children()
+    while tables:
+        table = tables.pop()
+        used |= {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global()}
+        tables += table.get_children()
+    return defined, used
+
+
+@each_set
+def test_no_test_cell_needs_another(name: str) -> None:
+    """A cell that runs into the time limit is not run again, and what it defines is missing."""
+    notebook = read(SETS[name])
+    tests = {test: global_names(find(notebook, test).source) for test in max_points(notebook)}
+    always = {"_"}
+    for cell in notebook.cells:
+        known = graded(cell)
+        given = cell.cell_type == "code" and not known["grade"] and not known["solution"]
+        if given and not known["grade_id"].startswith("show-"):
+            always |= global_names(cell.source)[0]
+    for test, (defined, used) in tests.items():
+        for other, (theirs, _) in tests.items():
+            needed = (used - defined - always) & theirs
+            assert not needed, f"{test} needs {needed} of {other}"
 
 
 @pytest.mark.parametrize(("name", "wrong"), EVERY_MISTAKE)

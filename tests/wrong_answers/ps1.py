@@ -35,6 +35,24 @@ WRONG = [
         "return mean.detach() + sigma.detach() *",
         {"test-draw-gradient"},
     ),
+    Wrong(
+        "PyTorch's KL",
+        "rate",
+        "return 0.5 * (variance + squared - 1 - variance.log()).sum(1)",
+        "d = torch.distributions\n"
+        "    q = d.Normal(mean, torch.exp(s / power))\n"
+        "    return d.kl_divergence(q, d.Normal(prior_mean, prior_std)).sum(1)",
+        RATE,
+    ),
+    Wrong(
+        "PyTorch's KL, imported in the function",
+        "rate",
+        "return 0.5 * (variance + squared - 1 - variance.log()).sum(1)",
+        "from torch.distributions import kl, normal\n"
+        "    q = normal.Normal(mean, torch.exp(s / power))\n"
+        "    return kl.kl_divergence(q, normal.Normal(prior_mean, prior_std)).sum(1)",
+        RATE,
+    ),
     Wrong("the KL's sign is flipped", "rate", "return 0.5 *", "return -0.5 *", RATE),
     Wrong("½ is missing", "rate", "return 0.5 *", "return", RATE),
     Wrong("σ for σ²", "rate", "torch.exp(2 * s / power)", "torch.exp(s / power)", RATE),
@@ -98,10 +116,45 @@ WRONG = [
         "h = self.encoder(x - x.mean(0))",
         {"test-vae-parts"},
     ),
+    Wrong(
+        "an encoder without a ReLU",
+        "vae",
+        "nn.Sequential(nn.Linear(pixels, hidden), nn.ReLU())",
+        "nn.Linear(pixels, hidden)",
+        {"test-vae-parts"},
+    ),
+    Wrong(
+        "a decoder without a ReLU",
+        "vae",
+        "nn.Linear(latent, hidden), nn.ReLU(), nn",
+        "nn.Linear(latent, hidden), nn",
+        {"test-vae-parts"},
+    ),
+    Wrong(
+        "one more hidden layer",
+        "vae",
+        "nn.Linear(pixels, hidden), nn.ReLU()",
+        "nn.Linear(pixels, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()",
+        {"test-vae-parts"},
+    ),
     Wrong("sample() for rsample()", "vae", "q.rsample(", "q.sample(", ELBO),
     Wrong("the KL's sign is flipped in the loss", "vae", "return kl -", "return -kl -", ELBO),
     Wrong(
         "the mean over the batch", "vae", "log_likelihood.mean(0)", "log_likelihood.mean()", ELBO
+    ),
+    Wrong(
+        "the logarithm of the mean likelihood",
+        "vae",
+        "log_likelihood.mean(0)",
+        "(log_likelihood.logsumexp(0) - math.log(count))",
+        ELBO,
+    ),
+    Wrong(
+        "no constant in the density",
+        "vae",
+        ".log_prob(x)",
+        ".log_prob(x).add(math.log(noise))",
+        ELBO,
     ),
     Wrong(
         "one draw, whatever is asked",
@@ -123,6 +176,29 @@ WRONG = [
         "train",
         "torch.randint(len(x), (batch,))",
         "torch.arange(batch)",
+        {"test-train"},
+    ),
+    Wrong(
+        "pictures that stand side by side",
+        "train",
+        "torch.randint(len(x), (batch,))",
+        "torch.randint(len(x) - batch + 1, (1,)) + torch.arange(batch)",
+        {"test-train"},
+    ),
+    Wrong(
+        "one picture after another",
+        "train",
+        "for _ in range(steps):\n        rows = torch.randint(len(x), (batch,))",
+        "for step in range(steps):\n        rows = (torch.arange(batch) + step * batch) % len(x)",
+        {"test-train"},
+    ),
+    Wrong("another optimizer", "train", "optim.Adam(", "optim.AdamW(", {"test-train"}),
+    Wrong(
+        "a new optimizer in every step",
+        "train",
+        "        optimizer.zero_grad()",
+        "        optimizer = torch.optim.Adam(model.parameters(), lr=0.002)\n"
+        "        optimizer.zero_grad()",
         {"test-train"},
     ),
     Wrong("uphill", "train", "loss.backward()", "(-loss).backward()", {"test-train"}),

@@ -38,6 +38,16 @@ WRONG = [
             "torch.cat([h, *u], dim=1)",
             "torch.cat([h, *u], dim=1).relu()",
         ),
+        (
+            "a further step between the features and the joining",
+            "h = self.encoder(x)  #",
+            "h = 2 * self.encoder(x)  #",
+        ),
+        (
+            "rows come before the features",
+            "torch.cat([h, *u], dim=1)",
+            "torch.cat([*u, h], dim=1)",
+        ),
     ),
     *made(
         "concat",
@@ -61,6 +71,42 @@ WRONG = [
             "the decoder's rows cannot learn",
             "v = [table(labels[:, k]) for",
             "v = [table(labels[:, k]).detach() for",
+        ),
+        (
+            "a further layer behind decoder_input",
+            "return self.decoder(self.decoder_input(z))",
+            'if not hasattr(self, "extra"):\n'
+            "            self.extra = nn.Linear(FEATURES, FEATURES)\n"
+            "        return self.decoder(self.extra(self.decoder_input(z)))",
+        ),
+        (
+            "a nonlinearity behind decoder_input",
+            "return self.decoder(self.decoder_input(z))",
+            "return self.decoder(self.decoder_input(z).abs())",
+        ),
+        (
+            "a ReLU on the code",
+            "torch.cat([z, *v], dim=1)",
+            "torch.cat([z.relu(), *v], dim=1)",
+        ),
+        (
+            "rows come before the code",
+            "torch.cat([z, *v], dim=1)",
+            "torch.cat([*v, z], dim=1)",
+        ),
+    ),
+    *made(
+        "concat",
+        "",
+        (
+            "right: rows of the decoder by one-hot vectors",
+            "v = [table(labels[:, k]) for",
+            "v = [F.one_hot(labels[:, k], len(table.weight)).float() @ table.weight for",
+        ),
+        (
+            "right: joined column by column",
+            "z = torch.cat([z, *v], dim=1)  #",
+            "z = torch.stack([*z.T, *torch.cat(v, dim=1).T], dim=1)  #",
         ),
     ),
     *made(
@@ -175,6 +221,11 @@ WRONG = [
             "every row is labelled as the first",
             "labels[i].expand_as(labels)",
             "labels[0].expand_as(labels)",
+        ),
+        (
+            "the first part alone is made alike",
+            "labels[i].expand_as(labels)",
+            "torch.cat([labels[i, :1].expand(len(labels), 1), labels[:, 1:]], 1)",
         ),
     ),
     *made(

@@ -18,6 +18,20 @@ WRONG = [
         FIND,
     ),
     Wrong("an apostrophe bounds a word", "find", r"(?![\w'-])", r"(?![\w-])", FIND),
+    Wrong("an apostrophe in front bounds a word", "find", r"(?<![\w'-])", r"(?<![\w-])", FIND),
+    Wrong(
+        "any white space within a phrase",
+        "find",
+        r"""    either = "|".join(re.escape(form) for form in longest_first)
+    pattern = rf"(?<![\w'-])({either})(?![\w'-])"
+    return [
+        (*forms[match[1].lower()], match""",
+        r"""    either = "|".join(r"\s+".join(form.split()) for form in longest_first)
+    pattern = rf"(?<![\w'-])({either})(?![\w'-])"
+    return [
+        (*forms[" ".join(match[1].lower().split())], match""",
+        FIND,
+    ),
     Wrong("capital letters are strange", "find", ", re.IGNORECASE", "", FIND),
     Wrong("daisys", "find", 'word[:-1] + "ies"', 'word + "s"', FIND),
     Wrong("every y becomes ies", "find", "[^aeiou]y$", "y$", FIND),
@@ -69,6 +83,15 @@ WRONG = [
         "quantity",
         r"{'|'.join(counts)})\s+)?",
         r"{'|'.join(counts)}) )?",
+        QUANTITY,
+    ),
+    Wrong(
+        "words from split",
+        "quantity",
+        "    number, colour = match.groups()\n",
+        "    told = before.lower().split()\n"
+        "    colour = told.pop() if told and told[-1] in COLOURS else None\n"
+        "    number = told[-1] if told and (told[-1] in counts or told[-1].isdigit()) else None\n",
         QUANTITY,
     ),
     # Task 3
