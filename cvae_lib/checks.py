@@ -61,7 +61,10 @@ def check_labels(
 
 
 def check_texts(value: Any, dim: int, words: bool, batch: int | None = None) -> Tensor:
-    """Vectors of texts (B, dim), or of their ``words`` (B, L, dim); ValueError for other ones."""
+    """Vectors of texts (B, dim), or of their ``words`` (B, L, dim).
+
+    TypeError for what is no tensor or array, ValueError for other shapes, dtypes and numbers.
+    """
     text = as_tensor(value, "text vectors must be a tensor or an array")
     fits = text.is_floating_point() and text.shape[1 + words :] == (dim,)
     if not fits or batch not in (None, len(text)):

@@ -40,16 +40,13 @@ def gaussian_nll(x: Tensor, mean: Tensor, logvar: Tensor | float = UNIT_WEIGHT_L
     same_shape(x, mean, ("x", "mean"))
     x, mean = _single(x), _single(mean)
     logvar = torch.as_tensor(logvar, dtype=x.dtype)
-    if not _broadcasts(logvar.shape, x.shape):
-        raise ValueError(f"logvar must broadcast to {tuple(x.shape)}, got {tuple(logvar.shape)}")
+    try:
+        logvar.expand(x.shape)  # copies nothing: a look whether it fits
+    except RuntimeError as error:
+        shapes = f"{tuple(x.shape)}, got {tuple(logvar.shape)}"
+        raise ValueError(f"logvar must broadcast to {shapes}") from error
     terms = (x - mean).square() * torch.exp(-logvar) + logvar + LOG_2PI
     return 0.5 * terms.flatten(1).sum(1)
-
-
-def _broadcasts(shape: torch.Size, to: torch.Size) -> bool:
-    """Whether an array of this shape fits the other one, without making it larger."""
-    pairs = zip(reversed(shape), reversed(to), strict=False)
-    return len(shape) <= len(to) and all(own in (1, side) for own, side in pairs)
 
 
 def optimal_logvar(x: Tensor, mean: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ The downloads, a zip file or a folder, may be named as Canvas does (ada_123_456_
 123), as Moodle does (Ada Lovelace_123_assignsubmission_file/ps1.ipynb: student 123), or simply
 (ada/ps1.ipynb, ada_ps1.ipynb: student ada). With several courses, one a variant, each submission
 goes to the variant that a class list (student,variant) gives its student, else to the one that it
-says it is. A file that cannot be read as a notebook becomes an untouched release with a note above
-it, so that its author too gets a grade and feedback, and nobody else notices.
+says it is; one that was collected into another of these courses before is taken out there. A file
+that cannot be read as a notebook becomes an untouched release with a note above it, so that its
+author too gets a grade and feedback, and nobody else notices.
 """
 
 from __future__ import annotations

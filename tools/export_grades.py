@@ -6,7 +6,8 @@ Canvas (Grades → Export): students are found by ID, SIS User ID or SIS Login I
 into the column of its name ("ps1", or "ps1 (4711)" as Canvas writes it), which is added if there is
 none. Moodle (Assignment → Download grading worksheet): students are found by the number of their
 Identifier ("Participant 4711"), by e-mail address or by ID number; the points go into the column
-Grade, of one set. Several courses, one a variant, are read together.
+Grade, of one set. Several courses, one a variant, are read together; a student who has one set in
+two of them is an error.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ def gather(courses: list[Path]) -> list[Grade]:
             if (before := where.setdefault((grade.student, grade.set_name), course)) != course:
                 raise ExportError(
                     f"{grade.student} has grades for {grade.set_name} in {before} and in {course}; "
-                    f"in the wrong one say: nbgrader db student remove {grade.student} --force"
+                    "in the wrong one's folder say: "
+                    f"nbgrader db student remove {grade.student} --force"
                 )
             grades.append(grade)
     return grades

@@ -127,8 +127,8 @@ def open_texts(data: CaptionedSet, seed: int = 0) -> list[tuple[str, dict[int, i
 
     A place is a number from 0 to 8, row by row. A scene of several things gives four texts, two of
     them in the style "related", which tells a relation where there is one; a scene of one thing
-    gives one. Half of the texts tell each place with
-    a chance of one half. ValueError for captions of other pictures.
+    gives one. Half of the texts tell each place with a chance of one half. ValueError for captions
+    of other pictures.
     """
     if not data.truths:
         raise ValueError(f"a layout is learnt from scenes, whose truth is known, not {data.source}")
